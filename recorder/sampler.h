@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The sampler: reads, compares, and tells the ring what changed; nothing else. Runs in a thread
+ * of its own, allocates nothing on its hot path and never waits for the disk.
+ */
+#ifndef RECORDER_SAMPLER_H
+#define RECORDER_SAMPLER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "recorder/ring.h"
+#include "recorder/target/memory.h"
+
+struct py_runtime;
+struct sampler;
+
+/* Which code is followed. */
+enum follow_mode {
+	FOLLOW_OWN,      /* neither the standard library nor installed packages */
+	FOLLOW_PACKAGES, /* only the packages listed */
+	FOLLOW_ALL,      /* everything but the frozen importlib */
+};
+
+struct sampler_config {
+	double rate_hz; /* 0: as fast as it goes */
+	enum follow_mode follow;
+	const char *const *packages; /* NULL-terminated, for FOLLOW_PACKAGES; outlives the sampler */
+	int pid; /* for /proc/PID/task/TID/stat: which CPU a thread runs on; 0: unknown */
+};
+
+/* Figures for a progress line, readable from any thread while the sampler runs. */
+struct sampler_progress {
+	_Atomic uint64_t snapshots;
+	_Atomic uint64_t cut;
+	_Atomic uint64_t dropped;
+	_Atomic uint64_t threads;
+};
+
+/*
+ * @mem, @py, @ring, @config  lent, must outlive the sampler
+ * @first_code, @first_thread ids to count on from (1 for a new trace; when attached again to the
+ *                            same trace, one more than the last used)
+ */
+struct sampler *sampler_new(struct memory *mem, const struct py_runtime *py, struct ring *ring,
+			    const struct sampler_config *config, uint32_t first_code,
+			    uint16_t first_thread);
+void sampler_free(struct sampler *s);
+
+/*
+ * Sample until *stop becomes true (returns 0), the address space is gone (-ESRCH), or the
+ * interpreter's structures can't be read any more (-EFAULT). Publishes its last records and
+ * counters; does not call ring_finish().
+ */
+int sampler_run(struct sampler *s, const atomic_bool *stop);
+
+const struct sampler_progress *sampler_get_progress(const struct sampler *s);
+uint32_t sampler_next_code(const struct sampler *s);
+uint16_t sampler_next_thread(const struct sampler *s);
+
+#endif
