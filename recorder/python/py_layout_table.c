@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The built-in rows: one per minor version of CPython. The numbers were read from the debug
+ * information of 3.8.18, 3.9.18, 3.10.13, 3.11.2, 3.11.7, 3.12.1, 3.13.0, 3.13.5, 3.13.18, 3.14.10
+ * and 3.15.2, and compared with what running processes of these versions say about themselves;
+ * where a patch release appended or moved a field that is used here, the target's published
+ * offsets (3.13 and later) correct it.
+ */
+#include <stddef.h>
+
+#include "recorder/python/py_layout.h"
+#include "recorder/python/py_opcodes.h"
+
+#define ABSENT LAYOUT_ABSENT
+
+/* struct _gil_runtime_state begins alike in all of them (Include/internal/pycore_gil.h). */
+#define GIL_FIELDS {.last_holder = 8, .locked = 16, .switch_number = 24}
+#define BYTES_FIELDS {.size = 16, .data = 32}
+/* 3.12 dropped wstr from str (PEP 623). */
+#define UNICODE_FIELDS_WSTR {.length = 16, .state = 32, .ascii_data = 48, .compact_data = 72}
+#define UNICODE_FIELDS {.length = 16, .state = 32, .ascii_data = 40, .compact_data = 56}
+
+#define NO_DATASTACK                                                                               \
+	.native_thread_id = ABSENT, .current_frame = ABSENT, .base_frame = ABSENT,                 \
+	.datastack_chunk = ABSENT, .datastack_top = ABSENT, .datastack_limit = ABSENT
+
+static const struct py_layout rows[] = {
+	{
+		.minor = 8,
+		.frame_kind = PY_FRAMES_HEAP,
+		.liveness = PY_LIVE_EXECUTING,
+		.line_table = PY_LINES_LNOTAB,
+		.instruction_unit = 1,
+		.runtime_size = 1464,
+		.runtime = {.interpreters_head = 32, .gil = 1152},
+		.interp = {.next = 0, .id = 16, .threads_head = 8, .sysdict = 72, .gil = ABSENT},
+		.thread = {.next = 8, .interp = 16, .thread_id = 176, .frame = 24,
+			   .cframe = ABSENT, .use_tracing = 48, NO_DATASTACK},
+		.cframe = {ABSENT, ABSENT},
+		.gil = GIL_FIELDS,
+		.frame = {.size = 360, .code = 32, .previous = 24, .function = ABSENT, .ip = 104,
+			  .owner = ABSENT, .is_entry = ABSENT, .stacktop = ABSENT,
+			  .valuestack = 64, .executing = 116},
+		.gen = {ABSENT, ABSENT},
+		.code = {.size = 176, .flags = 36, .first_line = 40, .stacksize = 32,
+			 .nlocalsplus = ABSENT, .framesize = ABSENT, .code = 48, .filename = 104,
+			 .name = 112, .qualname = ABSENT, .linetable = 120,
+			 .first_traceable = ABSENT, .code_adaptive = ABSENT, .version = ABSENT,
+			 .nlocals = 28},
+		.unicode = UNICODE_FIELDS_WSTR,
+		.bytes = BYTES_FIELDS,
+		.opcodes = &py_opcodes_table[0],
+	},
+	{
+		.minor = 9,
+		.frame_kind = PY_FRAMES_HEAP,
+		.liveness = PY_LIVE_EXECUTING,
+		.line_table = PY_LINES_LNOTAB,
+		.instruction_unit = 1,
+		.runtime_size = 656,
+		.runtime = {.interpreters_head = 32, .gil = 352},
+		.interp = {.next = 0, .id = 24, .threads_head = 8, .sysdict = 872, .gil = ABSENT},
+		.thread = {.next = 8, .interp = 16, .thread_id = 176, .frame = 24,
+			   .cframe = ABSENT, .use_tracing = 48, NO_DATASTACK},
+		.cframe = {ABSENT, ABSENT},
+		.gil = GIL_FIELDS,
+		.frame = {.size = 360, .code = 32, .previous = 24, .function = ABSENT, .ip = 104,
+			  .owner = ABSENT, .is_entry = ABSENT, .stacktop = ABSENT,
+			  .valuestack = 64, .executing = 116},
+		.gen = {ABSENT, ABSENT},
+		.code = {.size = 176, .flags = 36, .first_line = 40, .stacksize = 32,
+			 .nlocalsplus = ABSENT, .framesize = ABSENT, .code = 48, .filename = 104,
+			 .name = 112, .qualname = ABSENT, .linetable = 120,
+			 .first_traceable = ABSENT, .code_adaptive = ABSENT, .version = ABSENT,
+			 .nlocals = 28},
+		.unicode = UNICODE_FIELDS_WSTR,
+		.bytes = BYTES_FIELDS,
+		.opcodes = &py_opcodes_table[1],
+	},
+	{
+		.minor = 10,
+		.frame_kind = PY_FRAMES_HEAP,
+		.liveness = PY_LIVE_STATE,
+		.line_table = PY_LINES_PAIRS,
+		.instruction_unit = 2,
+		.runtime_size = 672,
+		.runtime = {.interpreters_head = 32, .gil = 352},
+		.interp = {.next = 0, .id = 24, .threads_head = 8, .sysdict = 872, .gil = ABSENT},
+		.thread = {.next = 8, .interp = 16, .thread_id = 176, .frame = 24, .cframe = 48,
+			   .use_tracing = ABSENT, NO_DATASTACK},
+		.cframe = {.current_frame = ABSENT, .use_tracing = 0},
+		.gil = GIL_FIELDS,
+		.frame = {.size = 352, .code = 32, .previous = 24, .function = ABSENT, .ip = 96,
+			  .owner = ABSENT, .is_entry = ABSENT, .stacktop = ABSENT,
+			  .valuestack = 64, .executing = 108},
+		.gen = {ABSENT, ABSENT},
+		.code = {.size = 176, .flags = 36, .first_line = 40, .stacksize = 32,
+			 .nlocalsplus = ABSENT, .framesize = ABSENT, .code = 48, .filename = 104,
+			 .name = 112, .qualname = ABSENT, .linetable = 120,
+			 .first_traceable = ABSENT, .code_adaptive = ABSENT, .version = ABSENT,
+			 .nlocals = 28},
+		.unicode = UNICODE_FIELDS_WSTR,
+		.bytes = BYTES_FIELDS,
+		.opcodes = &py_opcodes_table[2],
+	},
+	{
+		.minor = 11,
+		.frame_kind = PY_FRAMES_STACK,
+		.liveness = PY_LIVE_STACKTOP,
+		.line_table = PY_LINES_LOCATIONS,
+		.instruction_unit = 2,
+		.call_ip_is_last_cache = true,
+		.ip_points_before = true,
+		.entry_owner = 3, /* has no such frames, but see is_entry */
+		.gen_executing = 0,
+		.frame_specials = 9,
+		.runtime_size = 166688,
+		.runtime = {.interpreters_head = 40, .gil = 360},
+		.interp = {.next = 0, .id = 48, .threads_head = 16, .sysdict = 904, .gil = ABSENT},
+		.thread = {.next = 8, .interp = 16, .thread_id = 152, .native_thread_id = 160,
+			   .frame = ABSENT, .cframe = 56, .current_frame = ABSENT,
+			   .base_frame = ABSENT, .datastack_chunk = 296, .datastack_top = 304,
+			   .datastack_limit = 312, .use_tracing = ABSENT},
+		.cframe = {.current_frame = 8, .use_tracing = 0},
+		.gil = GIL_FIELDS,
+		.frame = {.size = 72, .code = 32, .previous = 48, .function = 0, .ip = 56,
+			  .owner = 69, .is_entry = 68, .stacktop = 64, .valuestack = ABSENT,
+			  .executing = ABSENT},
+		.gen = {.frame_state = 75, .iframe = 80},
+		.code = {.size = 192, .flags = 48, .first_line = 72, .stacksize = 68,
+			 .nlocalsplus = 76, .framesize = ABSENT, .code = ABSENT, .filename = 112,
+			 .name = 120, .qualname = 128, .linetable = 136, .first_traceable = 168,
+			 .code_adaptive = 184, .version = ABSENT, .nlocals = 80},
+		.unicode = UNICODE_FIELDS_WSTR,
+		.bytes = BYTES_FIELDS,
+		.opcodes = &py_opcodes_table[3],
+	},
+	{
+		.minor = 12,
+		.frame_kind = PY_FRAMES_STACK,
+		.liveness = PY_LIVE_STACKTOP,
+		.line_table = PY_LINES_LOCATIONS,
+		.instruction_unit = 2,
+		.call_ip_is_last_cache = true,
+		.ip_points_before = true,
+		.entry_owner = 3,
+		.gen_executing = 0,
+		.frame_specials = 9,
+		.runtime_size = 459944,
+		.runtime = {.interpreters_head = 40, .gil = ABSENT},
+		.interp = {.next = 0, .id = 8, .threads_head = 72, .sysdict = 352, .gil = 384},
+		.thread = {.next = 8, .interp = 16, .thread_id = 136, .native_thread_id = 144,
+			   .frame = ABSENT, .cframe = 56, .current_frame = ABSENT,
+			   .base_frame = ABSENT, .datastack_chunk = 232, .datastack_top = 240,
+			   .datastack_limit = 248, .use_tracing = ABSENT},
+		.cframe = {.current_frame = 0, .use_tracing = ABSENT},
+		.gil = GIL_FIELDS,
+		.frame = {.size = 72, .code = 0, .previous = 8, .function = 16, .ip = 56,
+			  .owner = 70, .is_entry = ABSENT, .stacktop = 64, .valuestack = ABSENT,
+			  .executing = ABSENT},
+		.gen = {.frame_state = 67, .iframe = 72},
+		.code = {.size = 200, .flags = 48, .first_line = 68, .stacksize = 64,
+			 .nlocalsplus = 72, .framesize = 76, .code = ABSENT, .filename = 112,
+			 .name = 120, .qualname = 128, .linetable = 136, .first_traceable = 176,
+			 .code_adaptive = 192, .version = 92, .nlocals = 80},
+		.unicode = UNICODE_FIELDS,
+		.bytes = BYTES_FIELDS,
+		.opcodes = &py_opcodes_table[4],
+	},
+	{
+		.minor = 13,
+		.frame_kind = PY_FRAMES_STACK,
+		.liveness = PY_LIVE_STACKTOP,
+		.line_table = PY_LINES_LOCATIONS,
+		.instruction_unit = 2,
+		.entry_owner = 3,
+		.gen_executing = 0,
+		.frame_specials = 9,
+		.runtime = {.interpreters_head = 632, .gil = ABSENT},
+		.interp = {.next = 7264, .id = 7272, .threads_head = 7344, .sysdict = 7640,
+			   .gil = 16},
+		.thread = {.next = 8, .interp = 16, .thread_id = 152, .native_thread_id = 160,
+			   .frame = ABSENT, .cframe = ABSENT, .current_frame = 72,
+			   .base_frame = ABSENT, .datastack_chunk = 232, .datastack_top = 240,
+			   .datastack_limit = 248, .use_tracing = ABSENT},
+		.cframe = {ABSENT, ABSENT},
+		.gil = GIL_FIELDS,
+		.frame = {.size = 72, .code = 0, .previous = 8, .function = 16, .ip = 56,
+			  .owner = 70, .is_entry = ABSENT, .stacktop = 64, .valuestack = ABSENT,
+			  .executing = ABSENT},
+		.gen = {.frame_state = 67, .iframe = 72},
+		.code = {.size = 208, .flags = 48, .first_line = 68, .stacksize = 64,
+			 .nlocalsplus = 72, .framesize = 76, .code = ABSENT, .filename = 112,
+			 .name = 120, .qualname = 128, .linetable = 136, .first_traceable = 184,
+			 .code_adaptive = 200, .version = 92, .nlocals = 80},
+		.unicode = UNICODE_FIELDS,
+		.bytes = BYTES_FIELDS,
+		.opcodes = &py_opcodes_table[5],
+	},
+	{
+		.minor = 14,
+		.frame_kind = PY_FRAMES_STACK,
+		.liveness = PY_LIVE_CODE,
+		.line_table = PY_LINES_LOCATIONS,
+		.instruction_unit = 2,
+		.code_is_tagged = true,
+		.entry_owner = 3,
+		.gen_executing = 0,
+		.frame_specials = 10,
+		.runtime = {.interpreters_head = 808, .gil = ABSENT},
+		.interp = {.next = 7272, .id = 7280, .threads_head = 7344, .sysdict = 7672,
+			   .gil = 16},
+		.thread = {.next = 8, .interp = 16, .thread_id = 152, .native_thread_id = 160,
+			   .frame = ABSENT, .cframe = ABSENT, .current_frame = 72,
+			   .base_frame = ABSENT, .datastack_chunk = 232, .datastack_top = 240,
+			   .datastack_limit = 248, .use_tracing = ABSENT},
+		.cframe = {ABSENT, ABSENT},
+		.gil = GIL_FIELDS,
+		.frame = {.size = 80, .code = 0, .previous = 8, .function = 16, .ip = 56,
+			  .owner = 74, .is_entry = ABSENT, .stacktop = 64, .valuestack = ABSENT,
+			  .executing = ABSENT},
+		.gen = {.frame_state = 67, .iframe = 72},
+		.code = {.size = 216, .flags = 48, .first_line = 68, .stacksize = 64,
+			 .nlocalsplus = 72, .framesize = 76, .code = ABSENT, .filename = 112,
+			 .name = 120, .qualname = 128, .linetable = 136, .first_traceable = 192,
+			 .code_adaptive = 208, .version = 92, .nlocals = 80},
+		.unicode = UNICODE_FIELDS,
+		.bytes = BYTES_FIELDS,
+		.opcodes = &py_opcodes_table[6],
+	},
+	{
+		.minor = 15,
+		.frame_kind = PY_FRAMES_STACK,
+		.liveness = PY_LIVE_CODE,
+		.line_table = PY_LINES_LOCATIONS,
+		.instruction_unit = 2,
+		.code_is_tagged = true,
+		.entry_owner = 3,
+		.gen_executing = 4,
+		.frame_specials = 10,
+		.runtime = {.interpreters_head = 936, .gil = ABSENT},
+		.interp = {.next = 7264, .id = 7272, .threads_head = 7336, .sysdict = 7576,
+			   .gil = 16},
+		.thread = {.next = 8, .interp = 16, .thread_id = 176, .native_thread_id = 184,
+			   .frame = ABSENT, .cframe = ABSENT, .current_frame = 72,
+			   .base_frame = 80, .datastack_chunk = 256, .datastack_top = 264,
+			   .datastack_limit = 272, .use_tracing = ABSENT},
+		.cframe = {ABSENT, ABSENT},
+		.gil = GIL_FIELDS,
+		.frame = {.size = 80, .code = 0, .previous = 8, .function = 16, .ip = 56,
+			  .owner = 74, .is_entry = ABSENT, .stacktop = 64, .valuestack = ABSENT,
+			  .executing = ABSENT},
+		.gen = {.frame_state = 67, .iframe = 72},
+		.code = {.size = 216, .flags = 48, .first_line = 68, .stacksize = 64,
+			 .nlocalsplus = 72, .framesize = 76, .code = ABSENT, .filename = 112,
+			 .name = 120, .qualname = 128, .linetable = 136, .first_traceable = 192,
+			 .code_adaptive = 208, .version = 92, .nlocals = 80},
+		.unicode = UNICODE_FIELDS,
+		.bytes = BYTES_FIELDS,
+		.opcodes = &py_opcodes_table[7],
+	},
+};
+
+const struct py_layout *py_layout_find(unsigned minor)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].minor == minor)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+unsigned py_layout_minor_from_runtime_size(uint64_t size)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].minor <= 10 && rows[i].runtime_size == size)
+			return rows[i].minor;
+	}
+	return 0;
+}

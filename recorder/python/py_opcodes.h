@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a reader of frames must know of each opcode; one table per minor version. */
+#ifndef RECORDER_PYTHON_PY_OPCODES_H
+#define RECORDER_PYTHON_PY_OPCODES_H
+
+#include <stdint.h>
+
+enum py_op_flag {
+	/*
+	 * Cannot be the current instruction of a frame that has a callee: touches no reference
+	 * count that can reach zero, polls nothing, allocates nothing.
+	 */
+	PY_OP_NO_CALLEE = 1 << 0,
+	/* Can resume a generator or coroutine that leaves no frame in the data stack. */
+	PY_OP_ITERATES = 1 << 1,
+	/* Leaves the frame. */
+	PY_OP_LEAVES = 1 << 2,
+	/* Calls a function whose object stands in the operand stack where the call began. */
+	PY_OP_CALLS_OPERAND = 1 << 3,
+	/* The iterator that it resumes is on top of the operand stack (or one below). */
+	PY_OP_RESUMES_OPERAND = 1 << 4,
+	/* Stands in for another opcode (instrumentation, compiled code): may be anything. */
+	PY_OP_HIDES = 1 << 5,
+	/* Prefix that widens the next instruction's argument. */
+	PY_OP_EXTENDED_ARG = 1 << 6,
+	/* The number is in use; a byte without it is not the start of an instruction. */
+	PY_OP_KNOWN = 1 << 7,
+};
+
+struct py_opcodes {
+	uint8_t minor;
+	uint8_t caches[256]; /* inline cache entries (two bytes each) behind the instruction */
+	uint8_t flags[256];  /* enum py_op_flag */
+};
+
+#define PY_N_OPCODE_TABLES 8
+
+extern const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES];
+
+#endif
