@@ -70,7 +70,7 @@ static uint64_t next_varint(struct cursor *c)
 		if (b & 0x80) /* the next entry begins: this one was cut short */
 			break;
 		c->p++;
-		if (shift < 60)
+		if (shift < 36) /* so that no sum of steps can overflow */
 			value |= (uint64_t)(b & 0x3f) << shift;
 		shift += 6;
 		if (!(b & 0x40))

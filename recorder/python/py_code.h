@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The target's code objects, read once and kept: names, lines, and what each code unit is.
+ *
+ * A code object can be freed and its address reused by another one. So what is kept here is only
+ * a claim until it has been checked again: the caller uses it for a snapshot and then, at once or
+ * some time later, has py_codes_check() confirm that the object is still the one that was loaded;
+ * a snapshot is proven by a load before it and a successful check after it.
+ */
+#ifndef RECORDER_PYTHON_PY_CODE_H
+#define RECORDER_PYTHON_PY_CODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "recorder/python/py_layout.h"
+#include "recorder/target/memory.h"
+
+/* Named limits; reaching one is counted in the struct. */
+#define PY_MAX_CODE_UNITS       (1u << 22)
+#define PY_MAX_LINE_TABLE_BYTES (16u << 20)
+#define PY_MAX_FILE_NAME        4096
+#define PY_MAX_QUALNAME         1024
+#define PY_MAX_CODE_MEMORY      (5u << 20) /* then the cache starts afresh */
+
+/* Flags of a code unit: those of enum py_op_flag of its instruction, and instead of KNOWN: */
+#define PY_UNIT_IS_CACHE (1 << 7) /* an inline cache entry, not an instruction */
+
+/* Enough of a code object's header for its identity: every field before what can change. */
+#define PY_CODE_IDENTITY_BYTES 144
+
+struct py_code {
+	remote_addr addr;
+	remote_addr start;        /* of its first instruction, from 3.11 */
+	uint32_t n_units;
+	uint32_t frame_words;     /* words that its frame takes in the data stack */
+	uint32_t nlocalsplus;
+	uint32_t first_traceable; /* units before this one belong to the frame's set-up */
+	int32_t first_line;
+	bool is_shim;             /* the frame between a class call and __init__, 3.13 and later */
+	uint8_t *units;           /* flags per code unit */
+	int32_t *lines;           /* per code unit, 0 unknown; NULL until py_codes_load_lines() */
+	char *file, *name;        /* UTF-8; name is qualified from 3.11 on */
+	uint16_t file_len, name_len;
+	int8_t *depth;            /* to 3.10: operand stack depth before each unit, -1 unknown */
+
+	/* For the caller. */
+	uint32_t id;
+	int8_t followed;          /* -1 not decided yet */
+	uint64_t used_serial;     /* of the batch in which it was last used */
+
+	/* Private. */
+	uint8_t identity[PY_CODE_IDENTITY_BYTES];
+	uint32_t version;
+	uint64_t content_hash;    /* of names and line table, where there is no version */
+	remote_addr code_bytes;
+	uint64_t loaded_ns;
+	size_t memory;
+};
+
+struct py_codes;
+
+struct py_codes_counters {
+	uint64_t loads, checks, replaced, names_truncated, line_tables_refused, flushes;
+};
+
+struct py_codes *py_codes_new(struct memory *mem, const struct py_layout *l);
+void py_codes_free(struct py_codes *codes);
+
+/* The code object last loaded from addr, or NULL. Lent until py_codes_collect(). */
+struct py_code *py_codes_find(struct py_codes *codes, remote_addr addr);
+
+/*
+ * Load the code object at addr. Returns 0, -EBADMSG when there is none, or an error of
+ * memory_read(). Replaces what was known of that address.
+ */
+int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, struct py_code **ret);
+
+/* Decode the lines too; a table that can't be read leaves all lines unknown. Always sets lines. */
+void py_codes_load_lines(struct py_codes *codes, struct py_code *code);
+
+/*
+ * Is it still the object that was loaded? Returns 1 yes (its instructions' flags are then
+ * refreshed when refresh is set), 0 no (forgotten now), or -ESRCH.
+ */
+int py_codes_check(struct py_codes *codes, struct py_code *code, bool refresh);
+
+/* Free what has been forgotten; no struct py_code from before may be used afterwards. */
+void py_codes_collect(struct py_codes *codes);
+
+/* Call fn for each code object known; it may check (and so forget) the one it is given. */
+void py_codes_each(struct py_codes *codes, void (*fn)(void *ctx, struct py_code *code), void *ctx);
+
+const struct py_codes_counters *py_codes_get_counters(const struct py_codes *codes);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "recorder/python/py_datastack.h"
+
+#include <errno.h>
+
+#include "common/xalloc.h"
+
+/* _PyStackChunk: previous, size in bytes, top, data (Include/cpython/pystate.h of 3.11). */
+#define CHUNK_PREVIOUS  0
+#define CHUNK_SIZE      8
+#define CHUNK_DATA      24
+#define MIN_CHUNK_BYTES 1024u
+#define MAX_CHUNK_BYTES (8u << 20)
+
+/* More than was needed last time, for a call or two more. */
+#define WINDOW_SLACK 256u
+
+static void reserve_copies(struct py_stacks *s, size_t n)
+{
+	size_t old = s->chunks_cap;
+
+	s->chunks = xgrow(s->chunks, &s->chunks_cap, n, sizeof(s->chunks[0]));
+	for (size_t i = old; i < s->chunks_cap; i++)
+		s->chunks[i] = (struct chunk_copy){0};
+}
+
+/* Extend the copy of chunk i to its first `end` bytes. */
+static int extend(struct py_stacks *s, uint32_t i, uint32_t end)
+{
+	const struct chunk *chunk = &s->stack->chunks[i];
+	struct chunk_copy *copy;
+	struct region *region;
+	int r;
+
+	if (i >= s->chunks_cap)
+		reserve_copies(s, i + 1u);
+	copy = &s->chunks[i];
+	region = &copy->region;
+	while (s->n_chunks <= i)
+		s->chunks[s->n_chunks++].region.len = 0;
+	if (end > chunk->bytes)
+		end = chunk->bytes;
+	if (copy->room < chunk->bytes) {
+		region->data = xreallocarray(region->data, chunk->bytes, 1);
+		copy->room = chunk->bytes;
+	}
+	region->start = chunk->addr;
+	if (end <= region->len)
+		return 0;
+	r = memory_read(s->mem, chunk->addr + region->len, region->data + region->len,
+			end - region->len);
+	if (r < 0)
+		return r;
+	s->counters.bytes_read += end - region->len;
+	if (region->len == 0) {
+		/* Chunks come and go, also at addresses that were used before. */
+		remote_addr previous = i ? s->stack->chunks[i - 1].addr : 0;
+
+		if (raw_u64(region->data, CHUNK_PREVIOUS) != previous ||
+		    raw_u64(region->data, CHUNK_SIZE) != chunk->bytes) {
+			s->stack->n_chunks = i;
+			return -EAGAIN;
+		}
+	}
+	region->len = end;
+	return 0;
+}
+
+static uint32_t find_chunk(const struct py_stack *stack, remote_addr addr)
+{
+	uint32_t i = 0;
+
+	while (i < stack->n_chunks && stack->chunks[i].addr != addr)
+		i++;
+	return i;
+}
+
+int py_datastack_refresh(struct py_stacks *s, remote_addr newest)
+{
+	struct py_stack *stack = s->stack;
+	remote_addr addr = newest;
+	uint32_t n = 0, known = stack->n_chunks;
+
+	/* Back from the newest one to one that is known. */
+	for (; addr; n++) {
+		uint64_t head[2];
+		int r;
+
+		known = find_chunk(stack, addr);
+		if (known < stack->n_chunks)
+			break;
+		if (n == MAX_CHUNKS)
+			return -E2BIG;
+		r = memory_read(s->mem, addr, head, sizeof(head));
+		if (r < 0)
+			return r;
+		if (head[1] < MIN_CHUNK_BYTES || head[1] > MAX_CHUNK_BYTES)
+			return -EAGAIN;
+		s->fresh[n] = (struct chunk){addr, (uint32_t)head[1]};
+		addr = head[0];
+	}
+	stack->n_chunks = addr ? known + 1 : 0;
+	if (s->n_chunks > stack->n_chunks)
+		s->n_chunks = stack->n_chunks;
+	stack->chunks = xgrow(stack->chunks, &stack->chunks_cap, (size_t)stack->n_chunks + n,
+			      sizeof(stack->chunks[0]));
+	while (n)
+		stack->chunks[stack->n_chunks++] = s->fresh[--n];
+	if (stack->n_chunks > 1)
+		s->counters.multi_chunk++;
+	return 0;
+}
+
+int py_datastack_begin(struct py_stacks *s)
+{
+	struct py_stack *stack = s->stack;
+	remote_addr newest;
+	int r;
+
+	s->n_chunks = 0;
+	if (stack->n_chunks == 0) {
+		r = memory_read_u64(s->mem, stack->tstate + s->l->thread.datastack_chunk, &newest);
+		if (r < 0)
+			return r;
+		if (!newest)
+			return 1;
+		r = py_datastack_refresh(s, newest);
+		if (r < 0)
+			return r;
+	}
+	return extend(s, 0, stack->window);
+}
+
+void py_datastack_end(struct py_stacks *s, uint32_t used_bytes)
+{
+	struct py_stack *stack = s->stack;
+
+	used_bytes += WINDOW_SLACK;
+	if (used_bytes >= stack->window)
+		stack->window = used_bytes;
+	else
+		stack->window -= (stack->window - used_bytes) / 64;
+}
+
+const uint8_t *py_datastack_view(struct py_stacks *s, uint32_t i, remote_addr addr, uint32_t len,
+				 uint32_t *available, int *error)
+{
+	const struct chunk *chunk = &s->stack->chunks[i];
+	uint64_t at = addr - chunk->addr;
+	const struct region *region;
+
+	*error = 0;
+	if (i >= s->stack->n_chunks || at >= chunk->bytes || chunk->bytes - at < len)
+		return NULL;
+	if (i >= s->n_chunks || s->chunks[i].region.len < at + len) {
+		/* The root chunk's window is tuned; of the others everything is needed sooner or later. */
+		uint32_t end = i ? chunk->bytes : (uint32_t)at + len + WINDOW_SLACK;
+
+		*error = extend(s, i, end);
+		if (*error < 0)
+			return NULL;
+	}
+	region = &s->chunks[i].region;
+	*available = region->len - (uint32_t)at;
+	return region->data + at;
+}
+
+void py_datastack_forget_above(struct py_stacks *s, uint32_t i, remote_addr addr)
+{
+	if (i < s->n_chunks) {
+		uint64_t at = addr - s->chunks[i].region.start;
+
+		if (s->chunks[i].region.len > at)
+			s->chunks[i].region.len = (uint32_t)at;
+		s->n_chunks = i + 1;
+	}
+}
+
+uint32_t py_datastack_chunk_of(const struct py_stack *stack, remote_addr addr)
+{
+	uint32_t i = 0;
+
+	while (i < stack->n_chunks && addr - stack->chunks[i].addr >= stack->chunks[i].bytes)
+		i++;
+	return i;
+}
+
+remote_addr py_datastack_first(const struct py_stack *stack, uint32_t i)
+{
+	/* data[0] of the root chunk is left free (push_chunk() in Python/pystate.c). */
+	return stack->chunks[i].addr + CHUNK_DATA + (i ? 0 : 8);
+}

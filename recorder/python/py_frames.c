@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "recorder/python/py_frames.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/xalloc.h"
+#include "recorder/python/py_stacks_private.h"
+
+/* A page that was not needed in so many snapshots is not read in advance any more. */
+#define PAGE_MEMORY 64
+
+int32_t py_frame_line(struct py_codes *codes, const struct py_frame *frame)
+{
+	struct py_code *code = frame->code;
+
+	if (frame->unit == PY_UNIT_BEFORE_START)
+		return code->first_line;
+	if (!code->lines)
+		py_codes_load_lines(codes, code);
+	return code->lines[frame->unit];
+}
+
+struct py_stacks *py_stacks_new(struct memory *mem, const struct py_layout *l,
+				struct py_codes *codes)
+{
+	struct py_stacks *s = xcalloc(1, sizeof(*s));
+
+	s->mem = mem;
+	s->l = l;
+	s->codes = codes;
+	s->page_data = xmalloc((size_t)MAX_PAGES * PAGE_BYTES);
+	s->tail = xmalloc(MAX_TAIL * sizeof(s->tail[0]));
+	s->fresh = xmalloc(MAX_CHUNKS * sizeof(s->fresh[0]));
+	s->verify = xmalloc(MAX_VERIFY);
+	return s;
+}
+
+void py_stacks_free(struct py_stacks *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->chunks_cap; i++)
+		free(s->chunks[i].region.data);
+	free(s->chunks);
+	free(s->fresh);
+	free(s->page_data);
+	free(s->verify);
+	free(s->tail);
+	free(s);
+}
+
+const struct py_stacks_counters *py_stacks_get_counters(const struct py_stacks *stacks)
+{
+	return &stacks->counters;
+}
+
+struct py_stack *py_stack_new(remote_addr tstate)
+{
+	struct py_stack *stack = xcalloc(1, sizeof(*stack));
+
+	stack->tstate = tstate;
+	stack->window = 1024;
+	return stack;
+}
+
+void py_stack_free(struct py_stack *stack)
+{
+	if (!stack)
+		return;
+	free(stack->chunks);
+	free(stack);
+}
+
+const uint8_t *py_stacks_peek(const struct py_stacks *s, remote_addr addr, uint32_t len)
+{
+	for (uint32_t i = 0; i < s->n_pages; i++) {
+		const struct region *p = &s->pages[i];
+
+		if (addr - p->start < p->len && p->len - (uint32_t)(addr - p->start) >= len)
+			return p->data + (addr - p->start);
+	}
+	return NULL;
+}
+
+/* Remember for the next snapshot that this page was needed. */
+static void note_page(struct py_stacks *s, remote_addr page)
+{
+	struct py_stack *stack = s->stack;
+	uint32_t oldest = 0;
+
+	for (uint32_t i = 0; i < stack->n_pages; i++) {
+		if (stack->pages[i] == page) {
+			stack->page_used[i] = stack->serial;
+			return;
+		}
+		if (stack->page_used[i] < stack->page_used[oldest])
+			oldest = i;
+	}
+	if (stack->n_pages < MAX_PAGES / 2)
+		oldest = stack->n_pages++;
+	stack->pages[oldest] = page;
+	stack->page_used[oldest] = stack->serial;
+}
+
+static const struct region *read_page(struct py_stacks *s, remote_addr start, uint32_t len,
+				      int *error)
+{
+	struct region *p;
+	int r;
+
+	if (s->n_pages == MAX_PAGES) {
+		*error = -EFAULT;
+		return NULL;
+	}
+	p = &s->pages[s->n_pages];
+	*p = (struct region){start, len, s->page_data + (size_t)s->n_pages * PAGE_BYTES};
+	r = memory_read(s->mem, start, p->data, len);
+	if (r < 0) {
+		*error = r;
+		return NULL;
+	}
+	s->counters.bytes_read += len;
+	s->n_pages++;
+	return p;
+}
+
+const uint8_t *py_stacks_page(struct py_stacks *s, remote_addr addr, uint32_t len, int *error)
+{
+	remote_addr page = addr & ~(remote_addr)(PAGE_BYTES - 1);
+	const uint8_t *seen = py_stacks_peek(s, addr, len);
+	const struct region *p;
+
+	note_page(s, page);
+	if (!seen && !s->prefetched) {
+		py_stacks_prefetch(s);
+		seen = py_stacks_peek(s, addr, len);
+	}
+	if (seen)
+		return seen;
+	if (addr + len <= page + PAGE_BYTES)
+		p = read_page(s, page, PAGE_BYTES, error);
+	else
+		p = read_page(s, addr, len, error); /* across a boundary: just this */
+	return p ? p->data + (addr - p->start) : NULL;
+}
+
+void py_stacks_prefetch(struct py_stacks *s)
+{
+	struct py_stack *stack = s->stack;
+	int error;
+
+	if (s->prefetched)
+		return;
+	s->prefetched = true;
+	for (uint32_t i = 0; i < stack->n_pages;) {
+		if (stack->serial - stack->page_used[i] > PAGE_MEMORY) {
+			stack->n_pages--;
+			stack->pages[i] = stack->pages[stack->n_pages];
+			stack->page_used[i] = stack->page_used[stack->n_pages];
+			continue;
+		}
+		if (!py_stacks_peek(s, stack->pages[i], PAGE_BYTES))
+			read_page(s, stack->pages[i], PAGE_BYTES, &error);
+		i++;
+	}
+}
+
+int py_stacks_push(struct py_stacks *s, struct py_code *code, remote_addr addr, uint32_t unit)
+{
+	struct py_snapshot *snap = s->snap;
+
+	if (snap->n == PY_MAX_FRAMES)
+		return -E2BIG;
+	if (snap->n == snap->cap)
+		snap->frames = xgrow(snap->frames, &snap->cap, snap->n + 1,
+				     sizeof(snap->frames[0]));
+	snap->frames[snap->n++] = (struct py_frame){code, addr, unit};
+	return 0;
+}
+
+int py_stacks_code(struct py_stacks *s, remote_addr addr, struct py_code **ret)
+{
+	int r;
+
+	*ret = py_codes_find(s->codes, addr);
+	if (*ret)
+		return 0;
+	r = py_codes_load(s->codes, addr, s->now_ns, ret);
+	if (r == -ESRCH)
+		return r;
+	/* Loading took long: what has been read before it belongs to another moment. */
+	return r < 0 ? -EBADMSG : -EAGAIN;
+}
+
+int py_stack_read(struct py_stacks *s, struct py_stack *stack, uint64_t now_ns,
+		  struct py_snapshot *ret)
+{
+	int r;
+
+	s->stack = stack;
+	s->snap = ret;
+	s->now_ns = now_ns;
+	s->n_pages = 0;
+	s->prefetched = false;
+	stack->serial++;
+	ret->n = 0;
+	ret->cut = PY_NOT_CUT;
+	r = s->l->frame_kind == PY_FRAMES_STACK ? py_stack_read_data(s) : py_stack_read_heap(s);
+	s->stack = NULL;
+	return r;
+}
