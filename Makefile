@@ -70,7 +70,7 @@ $(BUILD)/tests/%.o: tests/%.c
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TOOL_OBJ) $(BUILD)/libtrackexec.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(PKG_LIBS)
 
-$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libtrackexec.a
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TOOL_OBJ) $(BUILD)/libtrackexec.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 
