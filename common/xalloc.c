@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void __attribute__((noreturn)) out_of_memory(void)
+void xalloc_failed(void)
 {
 	fputs("trackexec: out of memory\n", stderr);
 	exit(1);
@@ -18,7 +18,7 @@ void *xmalloc(size_t size)
 	void *p = malloc(size ? size : 1);
 
 	if (!p)
-		out_of_memory();
+		xalloc_failed();
 	return p;
 }
 
@@ -27,7 +27,7 @@ void *xcalloc(size_t n, size_t size)
 	void *p = calloc(n ? n : 1, size ? size : 1);
 
 	if (!p)
-		out_of_memory();
+		xalloc_failed();
 	return p;
 }
 
@@ -35,7 +35,7 @@ void *xreallocarray(void *p, size_t n, size_t size)
 {
 	p = reallocarray(p, n ? n : 1, size ? size : 1);
 	if (!p)
-		out_of_memory();
+		xalloc_failed();
 	return p;
 }
 
@@ -49,7 +49,7 @@ char *xstrndup(const char *s, size_t n)
 	char *p = strndup(s, n);
 
 	if (!p)
-		out_of_memory();
+		xalloc_failed();
 	return p;
 }
 
@@ -63,7 +63,7 @@ char *xasprintf(const char *fmt, ...)
 	r = vasprintf(&p, fmt, ap);
 	va_end(ap);
 	if (r < 0)
-		out_of_memory();
+		xalloc_failed();
 	return p;
 }
 
@@ -75,7 +75,7 @@ void *xgrow(void *p, size_t *cap, size_t need, size_t size)
 		return p;
 	while (n < need) {
 		if (n > SIZE_MAX / 2)
-			out_of_memory();
+			xalloc_failed();
 		n *= 2;
 	}
 	*cap = n;

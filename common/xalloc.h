@@ -9,6 +9,9 @@
 
 #include <stddef.h>
 
+/* For libraries that allocate on their own and failed to. */
+void xalloc_failed(void) __attribute__((noreturn));
+
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xreallocarray(void *p, size_t n, size_t size);

@@ -11,25 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/trace_schema.h"
+
 enum record_kind {
 	RECORD_STACK = 1,  /* struct record_stack: a thread's stack changed */
-	RECORD_THREAD,     /* struct record_thread: a thread appeared */
+	RECORD_THREAD,	   /* struct record_thread: a thread appeared */
 	RECORD_THREAD_END, /* struct record_header alone: a thread is gone */
-	RECORD_CODE,       /* struct record_code: a code object, before its first use */
-	RECORD_GAP,        /* struct record_gap: time in which we did not look */
+	RECORD_CODE,	   /* struct record_code: a code object, before its first use */
+	RECORD_GAP,	   /* struct record_gap: time in which we did not look */
 	RECORD_COUNTERS,   /* struct record_counters: totals so far */
-	RECORD_PAD,        /* filler at the ring's end, never seen by a consumer */
-};
-
-/* Why time was not observed. Stored in the trace by number: append only. */
-enum gap_reason {
-	GAP_RING_FULL = 1,   /* the writer (a slow disk) did not keep up */
-	GAP_CODE_REPLACED,   /* a code object was freed, its address maybe reused: not provable */
-	GAP_EXEC,            /* the target executed another program; until we were attached again */
-	GAP_UNREADABLE,      /* the target's memory could not be read for a while */
-	GAP_DISK_FULL,       /* events could not be stored */
-	GAP_RECORDER_PAUSED, /* the recorder itself was not running (stopped, starved, suspended) */
-	GAP_RECORDER_ABSENT, /* nobody recorded: the recorder was restarted or crashed */
+	RECORD_PAD,	   /* filler at the ring's end, never seen by a consumer */
 };
 
 /* A stack entry of the followed code. */
@@ -41,8 +32,8 @@ struct record_frame {
 /* Every record starts with this; size is a multiple of 8 and includes the header. */
 struct record_header {
 	uint32_t size;
-	uint16_t kind;   /* enum record_kind */
-	uint16_t thread; /* trace-local number from RECORD_THREAD, from 1; 0: none */
+	uint16_t kind;	  /* enum record_kind */
+	uint16_t thread;  /* trace-local number from RECORD_THREAD, from 1; 0: none */
 	uint64_t time_ns; /* CLOCK_MONOTONIC; never decreases within one thread */
 };
 
@@ -81,39 +72,23 @@ struct record_code {
 struct record_gap {
 	struct record_header h; /* time_ns: its end; thread 0: all threads */
 	uint64_t start_ns;
-	uint64_t lost; /* records or snapshots lost, 0 when not known */
+	uint64_t lost;	 /* records or snapshots lost, 0 when not known */
 	uint32_t reason; /* enum gap_reason */
 	uint32_t unused;
 };
 
 /*
- * Totals since the start. A snapshot is one look at one running thread. Cut: published up to its
- * longest valid prefix though more was known to be there. Dropped: nothing could be published.
+ * Totals since the start. A snapshot is one look at one running thread. To be sent at least once
+ * a second, also when nothing changes: its time tells the writer up to when stacks are known.
  */
-enum cut_reason {
-	CUT_TORN,       /* frames read at different moments do not fit together */
-	CUT_UNREADABLE, /* a frame's memory could not be read */
-	CUT_DEPTH,      /* deeper than MAX_FRAMES */
-	CUT_CODE,       /* a frame's code object could not be read */
-	N_CUT_REASONS,
-};
-
-enum drop_reason {
-	DROP_TORN,       /* not even the outermost frame was certain */
-	DROP_UNREADABLE, /* the thread's memory could not be read */
-	DROP_CODE,       /* a code object was replaced while we looked */
-	DROP_RING_FULL,  /* the writer did not keep up */
-	N_DROP_REASONS,
-};
-
 struct record_counters {
 	struct record_header h;
 	uint64_t snapshots; /* published, cut ones included */
 	uint64_t cut[N_CUT_REASONS];
 	uint64_t dropped[N_DROP_REASONS];
-	uint64_t lines_unknown;   /* frames published without a line */
+	uint64_t lines_unknown;	  /* frames published without a line */
 	uint64_t names_truncated; /* names or file names longer than the limit */
-	uint64_t busy_ns;         /* time in which a thread was running Python code, about */
+	uint64_t busy_ns;	  /* time in which a thread was running Python code, about */
 };
 
 struct ring;

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The database of a trace: its identity, tables, keys and numbers. Whatever writes or reads a
+ * trace takes them from here. docs/trace-format.md explains them for people.
+ */
+#ifndef COMMON_TRACE_SCHEMA_H
+#define COMMON_TRACE_SCHEMA_H
+
+#define TRACE_FILE_NAME "trace.db"
+/* PRAGMA application_id: "TRKX". */
+#define TRACE_APPLICATION_ID 0x54524b58
+/* PRAGMA user_version. Additions that old readers may ignore do not raise it. */
+#define TRACE_VERSION 1
+
+/* All tables and indexes. */
+extern const char trace_schema_sql[];
+
+/* Why time was not observed. Stored by number: append only. */
+enum gap_reason {
+	GAP_RING_FULL = 1,   /* the writer (a slow disk) did not keep up */
+	GAP_CODE_REPLACED,   /* a code object was freed, its address maybe reused: not provable */
+	GAP_EXEC,	     /* the target executed another program; until we were attached again */
+	GAP_UNREADABLE,	     /* the target's memory could not be read for a while */
+	GAP_DISK_FULL,	     /* events could not be stored */
+	GAP_RECORDER_PAUSED, /* the recorder itself was not running (stopped, starved, suspended) */
+	GAP_RECORDER_ABSENT, /* nobody recorded: the recorder was restarted or crashed */
+	N_GAP_REASONS,
+};
+
+/*
+ * Cut: a snapshot published up to its longest valid prefix though more was known to be there.
+ * Stored by name (see cut_reason_name()).
+ */
+enum cut_reason {
+	CUT_TORN,	/* frames read at different moments do not fit together */
+	CUT_UNREADABLE, /* a frame's memory could not be read */
+	CUT_DEPTH,	/* deeper than MAX_FRAMES */
+	CUT_CODE,	/* a frame's code object could not be read */
+	N_CUT_REASONS,
+};
+
+/* Dropped: nothing of a snapshot could be published. Stored by name. */
+enum drop_reason {
+	DROP_TORN,	 /* not even the outermost frame was certain */
+	DROP_UNREADABLE, /* the thread's memory could not be read */
+	DROP_CODE,	 /* a code object was replaced while we looked */
+	DROP_RING_FULL,	 /* the writer did not keep up */
+	N_DROP_REASONS,
+};
+
+/* What files.source is worth. Stored by number: append only. */
+enum file_state {
+	FILE_STORED = 1, /* the text as it was when the file was first seen */
+	FILE_MISSING,	 /* there was no readable text (not on disk, or too large) */
+	FILE_CHANGED,	 /* stored, but the file was seen to change afterwards */
+};
+
+/* For people, e.g. "ring-full"; "unknown" for a number from a newer program. */
+const char *gap_reason_name(unsigned reason);
+/* As in names of counters, e.g. "torn" in "cut.torn". */
+const char *cut_reason_name(enum cut_reason reason);
+const char *drop_reason_name(enum drop_reason reason);
+const char *file_state_name(unsigned state);
+
+/* Keys of table meta. */
+#define META_RECORDER	     "recorder_version"
+#define META_NAME	     "name"
+#define META_PID	     "pid"
+#define META_PROCESS_START   "process_start_ticks"
+#define META_COMMAND	     "command"
+#define META_EXECUTABLE	     "executable"
+#define META_PYTHON	     "python"
+#define META_HEXVERSION	     "python_hexversion"
+#define META_HOST	     "host"
+#define META_PACKAGES	     "packages"
+#define META_RATE	     "rate_asked_hz"
+#define META_START_MONOTONIC "start_monotonic_ns"
+#define META_START_REALTIME  "start_realtime_ns"
+#define META_UTC_OFFSET	     "utc_offset_s"
+#define META_TIME_ZONE	     "time_zone"
+#define META_END	     "end_ns"
+#define META_END_REASON	     "end_reason"
+
+/* Names in table counters, besides "cut." and "dropped." with a reason's name. */
+#define COUNTER_SNAPSHOTS	"snapshots"
+#define COUNTER_CUT		"cut."
+#define COUNTER_DROPPED		"dropped."
+#define COUNTER_LINES_UNKNOWN	"lines_unknown"
+#define COUNTER_NAMES_TRUNCATED "names_truncated"
+#define COUNTER_BUSY		"busy_ns"
+#define COUNTER_TIME		"time_ns" /* when the others were read */
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Positions count bytes since the start and never wrap; masked they are offsets. Each side keeps
+ * its own position and a copy of the other's on a cache line that only it writes, and looks at
+ * the shared ones only when its copy says that the ring is full or empty.
+ */
+#include "recorder/ring.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "common/xalloc.h"
+
+#define CACHE_LINE   64
+#define RECORD_ALIGN ((size_t)8)
+
+struct ring {
+	char *data;
+	size_t size;
+	/* Written by the producer: all before it may be read. */
+	_Alignas(CACHE_LINE) _Atomic size_t published;
+	_Atomic int finished;
+	/* Written by the consumer: all before it may be overwritten. */
+	_Alignas(CACHE_LINE) _Atomic size_t consumed;
+	/* The producer's own. */
+	_Alignas(CACHE_LINE) size_t head;
+	size_t seen_consumed;
+	/* The consumer's own. */
+	_Alignas(CACHE_LINE) size_t tail;
+	size_t seen_published;
+};
+
+struct ring *ring_new(size_t size_bytes)
+{
+	struct ring *r;
+
+	assert(size_bytes >= 65536 && !(size_bytes & (size_bytes - 1)));
+	r = aligned_alloc(CACHE_LINE, sizeof(*r));
+	if (!r)
+		xalloc_failed();
+	*r = (struct ring){.data = xcalloc(1, size_bytes), .size = size_bytes};
+	return r;
+}
+
+void ring_free(struct ring *r)
+{
+	if (!r)
+		return;
+	free(r->data);
+	free(r);
+}
+
+static struct record_header *record_at(const struct ring *r, size_t position)
+{
+	/* Every record starts at a multiple of 8, where data itself is aligned for any type. */
+	return (struct record_header *)(void *)(r->data + (position & (r->size - 1)));
+}
+
+/* --- producer --- */
+
+/* Room for need bytes, having looked again at how far the consumer is when needed. */
+static size_t room_for(struct ring *r, size_t need)
+{
+	if (r->size - (r->head - r->seen_consumed) < need)
+		r->seen_consumed = atomic_load_explicit(&r->consumed, memory_order_acquire);
+	return r->size - (r->head - r->seen_consumed);
+}
+
+void *ring_append(struct ring *r, uint16_t kind, size_t size)
+{
+	size_t to_end = r->size - (r->head & (r->size - 1)), pad;
+	struct record_header *h;
+
+	assert(size >= sizeof(*h) && size <= r->size / 4);
+	size = (size + RECORD_ALIGN - 1) & ~(RECORD_ALIGN - 1);
+	/* A record is never split: what does not fit before the end is filled. */
+	pad = size > to_end ? to_end : 0;
+	if (room_for(r, pad + size) < pad + size)
+		return NULL;
+	if (pad) {
+		/* Only size and kind: there may be no room for more than those 8 bytes. */
+		h = record_at(r, r->head);
+		h->size = (uint32_t)pad;
+		h->kind = RECORD_PAD;
+		r->head += pad;
+	}
+	h = record_at(r, r->head);
+	h->size = (uint32_t)size;
+	h->kind = kind;
+	r->head += size;
+	return h;
+}
+
+size_t ring_room(const struct ring *r)
+{
+	size_t consumed = atomic_load_explicit(&r->consumed, memory_order_acquire);
+
+	return r->size - (r->head - consumed);
+}
+
+void ring_publish(struct ring *r)
+{
+	atomic_store_explicit(&r->published, r->head, memory_order_release);
+}
+
+void ring_rewind(struct ring *r)
+{
+	/* Only this thread writes it. */
+	r->head = atomic_load_explicit(&r->published, memory_order_relaxed);
+}
+
+void ring_finish(struct ring *r)
+{
+	atomic_store_explicit(&r->finished, 1, memory_order_release);
+}
+
+/* --- consumer --- */
+
+static int is_empty(struct ring *r)
+{
+	if (r->tail == r->seen_published)
+		r->seen_published = atomic_load_explicit(&r->published, memory_order_acquire);
+	return r->tail == r->seen_published;
+}
+
+const struct record_header *ring_peek(struct ring *r)
+{
+	const struct record_header *h;
+
+	if (is_empty(r))
+		return NULL;
+	h = record_at(r, r->tail);
+	if (h->kind != RECORD_PAD)
+		return h;
+	/* A pad is always published together with the record that did not fit. */
+	r->tail += h->size;
+	return record_at(r, r->tail);
+}
+
+void ring_consume(struct ring *r)
+{
+	r->tail += record_at(r, r->tail)->size;
+	atomic_store_explicit(&r->consumed, r->tail, memory_order_release);
+}
+
+int ring_is_finished(const struct ring *r)
+{
+	/* In this order: what was published before the finish is then seen below. */
+	return atomic_load_explicit(&r->finished, memory_order_acquire) &&
+	       r->tail == atomic_load_explicit(&r->published, memory_order_acquire);
+}
