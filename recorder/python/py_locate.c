@@ -23,34 +23,34 @@ static const struct {
 	const char *part; /* of the file name */
 	const char *what;
 } known_files[] = {
-	{"libpypy", "PyPy"},
-	{"pypy", "PyPy"},
-	{"libpythonvm", "GraalPy"},
-	{"graalpy", "GraalPy"},
-	{"micropython", "MicroPython"},
-	{"jython", "Jython"},
-	{"libjvm.so", "a Java program, maybe Jython"},
-	{"libcoreclr.so", "a .NET program, maybe IronPython"},
-	{"libmonosgen", "a Mono program, maybe IronPython"},
+    {"libpypy", "PyPy"},
+    {"pypy", "PyPy"},
+    {"libpythonvm", "GraalPy"},
+    {"graalpy", "GraalPy"},
+    {"micropython", "MicroPython"},
+    {"jython", "Jython"},
+    {"libjvm.so", "a Java program, maybe Jython"},
+    {"libcoreclr.so", "a .NET program, maybe IronPython"},
+    {"libmonosgen", "a Mono program, maybe IronPython"},
 };
 
 enum symbol_index {
 	SYM_RUNTIME,
 	SYM_VERSION,
-	SYM_CONFIG,       /* appeared in 3.8 */
+	SYM_CONFIG,	  /* appeared in 3.8 */
 	SYM_THREAD_STATE, /* to 3.6, where there is no _PyRuntime */
-	SYM_STRING,       /* 2.x only */
+	SYM_STRING,	  /* 2.x only */
 	SYM_PYPY,
 	N_SYMBOLS,
 };
 
 static const char *const symbol_names[N_SYMBOLS] = {
-	[SYM_RUNTIME] = "_PyRuntime",
-	[SYM_VERSION] = "Py_Version",
-	[SYM_CONFIG] = "PyConfig_InitPythonConfig",
-	[SYM_THREAD_STATE] = "_PyThreadState_Current",
-	[SYM_STRING] = "PyString_FromString",
-	[SYM_PYPY] = "pypy_main_startup",
+    [SYM_RUNTIME] = "_PyRuntime",
+    [SYM_VERSION] = "Py_Version",
+    [SYM_CONFIG] = "PyConfig_InitPythonConfig",
+    [SYM_THREAD_STATE] = "_PyThreadState_Current",
+    [SYM_STRING] = "PyString_FromString",
+    [SYM_PYPY] = "pypy_main_startup",
 };
 
 static const char *base_name(const char *path)
@@ -149,9 +149,9 @@ static int locate_in_image(int fd, const struct mapping *map, struct py_location
 	if (elf_image_load_bias(image, map->start, map->offset, &bias) < 0)
 		return -ENOENT;
 	*ret = (struct py_location){
-		.runtime = bias + addr,
-		.runtime_size = runtime_size,
-		.py_version = symbols[SYM_VERSION].found ? bias + symbols[SYM_VERSION].value : 0,
+	    .runtime = bias + addr,
+	    .runtime_size = runtime_size,
+	    .py_version = symbols[SYM_VERSION].found ? bias + symbols[SYM_VERSION].value : 0,
 	};
 	snprintf(ret->path, sizeof(ret->path), "%s", map->path);
 	return 0;
@@ -243,11 +243,11 @@ int py_locate(const struct mappings *maps, open_image_fn open_image, void *ctx,
 	      struct py_location *ret, char *found, size_t found_size)
 {
 	struct search s = {
-		.maps = maps,
-		.open_image = open_image,
-		.ctx = ctx,
-		.found = found,
-		.found_size = found_size,
+	    .maps = maps,
+	    .open_image = open_image,
+	    .ctx = ctx,
+	    .found = found,
+	    .found_size = found_size,
 	};
 
 	if (search_files(&s, true, ret) == 0 || search_files(&s, false, ret) == 0)

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the privileged attacher and the unprivileged worker tell each other, over a SOCK_SEQPACKET
+ * socket pair between two halves of the same program. The worker asks, the attacher decides.
+ *
+ *	attacher                                worker
+ *	MSG_TARGET (mem, maps)         ──►      looks for the interpreter
+ *	            ◄──  MSG_WANT_IMAGE, MSG_WANT_SOURCE
+ *	MSG_FILE (descriptor or error) ──►
+ *	            ◄──  MSG_ATTACHED  0: samples from now on; else why not
+ *	            ◄──  MSG_PROGRESS  once a second
+ *	            ◄──  MSG_GONE      the address space is gone; waits for MSG_TARGET or MSG_STOP
+ *	MSG_STOP                       ──►      ends the trace
+ *	            ◄──  MSG_DONE      and exits
+ */
+#ifndef RECORDER_HANDOVER_H
+#define RECORDER_HANDOVER_H
+
+#include <limits.h>
+#include <stdint.h>
+
+enum message_type {
+	MSG_TARGET = 1,	 /* text: command line, path: executable, fds: memory and mappings */
+	MSG_STOP,	 /* text: the reason to write into the trace */
+	MSG_FILE,	 /* status; fd when it is 0 */
+	MSG_WANT_IMAGE,	 /* start, end of the mapping whose file is wanted */
+	MSG_WANT_SOURCE, /* path as in a code object */
+	MSG_ATTACHED,	 /* status; text: what was found, or the Python version */
+	MSG_PROGRESS,	 /* totals; status: 0, or why the trace could not be written for now */
+	MSG_GONE,	 /* status: -ESRCH, or -EFAULT when the structures can't be read */
+	MSG_DONE,	 /* totals; status: 0, or why the trace is not complete */
+};
+
+struct record_totals {
+	uint64_t elapsed_ns; /* since sampling began */
+	uint64_t snapshots;
+	uint64_t cut;
+	uint64_t dropped;
+	uint64_t transitions;
+	uint64_t bytes; /* on disk, about */
+};
+
+#define MESSAGE_TEXT_MAX 1024
+#define MESSAGE_FDS_MAX	 2
+
+struct message {
+	uint32_t type; /* enum message_type */
+	int32_t status;
+	uint64_t start, end;
+	struct record_totals totals;
+	char path[PATH_MAX];
+	char text[MESSAGE_TEXT_MAX];
+	/* Not sent as such: descriptors travel beside the bytes. */
+	int fds[MESSAGE_FDS_MAX];
+	int n_fds;
+};
+
+/* An empty message of that type. */
+void message_init(struct message *m, enum message_type type);
+
+/* Send m and its descriptors, which stay the caller's. Returns 0 or a negative errno. */
+int message_send(int sock, const struct message *m);
+
+/*
+ * Wait for a message. Its descriptors (close on exec) become the caller's; strings are terminated.
+ * Returns 0, -EPIPE when the other side has closed, -EBADMSG for what is no message, or another
+ * negative errno.
+ */
+int message_receive(int sock, struct message *ret);
+
+void message_close_fds(struct message *m);
+
+#endif
