@@ -126,7 +126,7 @@ def dunders():
     total += Thing.static(1)  # call:static
     total += sum(one)  # call:__iter__
     with two:  # call:__enter__,__exit__
-        total += 1
+        total += 1  # call:__exit__[-3.9]
     two.unknown  # call:__getattr__
     return total
 

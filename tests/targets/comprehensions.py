@@ -32,10 +32,7 @@ def generated(n):
 
 
 def nested(n):
-    return [
-        [even(j) for j in range(i)]  # call:nested><listcomp>[-3.11],<listcomp>><listcomp>[-3.11],<listcomp>>even,nested>even[3.12-]
-        for i in range(n)
-    ]
+    return [[even(j) for j in range(i)] for i in range(n)]  # call:nested><listcomp>[-3.11],<listcomp>><listcomp>[-3.11],<listcomp>>even,nested>even[3.12-]
 
 
 def filtered(n):

@@ -50,7 +50,7 @@ async def stream(n):
 
 async def task_three(rounds):
     for _ in range(rounds):
-        async for item in stream(5):  # call:stream
+        async for item in stream(5):  # call:stream,foreign
             count(item)  # call:count
         await asyncio.sleep(0)  # call:foreign
 
