@@ -15,16 +15,17 @@ struct trace_writer;
 
 /* What is being recorded and how; strings are copied. */
 struct trace_about {
-	const char *name;    /* of the trace, e.g. server-main */
+	const char *name; /* of the trace, e.g. server-main */
 	int pid;
-	uint64_t process_start_ticks; /* field 22 of /proc/PID/stat: with pid, one process for good */
-	const char *command;  /* the command line, blanks between the words */
-	const char *executable; /* path of the interpreter as the target sees it */
-	const char *python;   /* e.g. "3.11.2" */
+	uint64_t
+	    process_start_ticks; /* field 22 of /proc/PID/stat: with pid, one process for good */
+	const char *command;	 /* the command line, blanks between the words */
+	const char *executable;	 /* path of the interpreter as the target sees it */
+	const char *python;	 /* e.g. "3.11.2" */
 	uint32_t python_hexversion;
 	const char *host;
-	const char *packages; /* as given with --packages; "" = own code; "*" = all */
-	double rate_asked_hz; /* 0: as fast as it goes */
+	const char *packages;	     /* as given with --packages; "" = own code; "*" = all */
+	double rate_asked_hz;	     /* 0: as fast as it goes */
 	uint64_t start_monotonic_ns; /* clock anchor: these two were read together */
 	uint64_t start_realtime_ns;
 	int utc_offset_s;

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "recorder/block_builder.h"
+
+#include <stdlib.h>
+
+#include "common/block_codec.h"
+#include "common/hash_index.h"
+#include "common/xalloc.h"
+
+/* Code objects can share a source line (a lambda and the line it stands in), so this is not per
+ * encoder line. */
+struct source_line {
+	struct line_totals totals;
+	uint32_t on_stack; /* how many frames stand on it */
+	uint64_t since_ns; /* since when at least one does */
+};
+
+struct block_builder {
+	struct block_encoder *encoder;
+	uint64_t first_ns;
+	uint64_t last_offset_ns; /* of the last event, as stored */
+	uint32_t lowest_depth;
+	uint32_t *stack; /* encoder lines */
+	size_t depth, cap_stack;
+	uint32_t *source_of; /* of each encoder line */
+	size_t n_lines, cap_lines;
+	struct source_line *sources;
+	size_t n_sources, cap_sources;
+	struct hash_index source_index;
+};
+
+void block_builder_free(struct block_builder *b)
+{
+	if (!b)
+		return;
+	block_encoder_free(b->encoder);
+	free(b->stack);
+	free(b->source_of);
+	free(b->sources);
+	hash_index_done(&b->source_index);
+	free(b);
+}
+
+static uint32_t find_source(struct block_builder *b, uint32_t file, int32_t line)
+{
+	uint32_t hash = hash_fold(hash_mix(file, (uint32_t)line));
+
+	HASH_INDEX_FOR_EACH(&b->source_index, hash, at, id)
+	{
+		const struct line_totals *t = &b->sources[id].totals;
+
+		if (t->file == file && t->line == line)
+			return id;
+	}
+	b->sources = xgrow(b->sources, &b->cap_sources, b->n_sources + 1, sizeof(*b->sources));
+	b->sources[b->n_sources] = (struct source_line){.totals = {.file = file, .line = line}};
+	hash_index_add(&b->source_index, hash, (uint32_t)b->n_sources);
+	return (uint32_t)b->n_sources++;
+}
+
+static struct source_line *source_at(struct block_builder *b, size_t depth)
+{
+	return &b->sources[b->source_of[b->stack[depth]]];
+}
+
+static struct source_line *push(struct block_builder *b, const struct stack_frame *f,
+				uint64_t offset_ns)
+{
+	uint32_t line =
+	    block_encoder_line(b->encoder, (struct block_line){.code = f->code, .line = f->line});
+	struct source_line *source;
+
+	if (line == b->n_lines) {
+		b->source_of = xgrow(b->source_of, &b->cap_lines, line + 1, sizeof(*b->source_of));
+		b->source_of[b->n_lines++] = find_source(b, f->file, f->line);
+	}
+	if (b->depth == b->cap_stack)
+		b->stack = xgrow(b->stack, &b->cap_stack, b->depth + 1, sizeof(*b->stack));
+	b->stack[b->depth++] = line;
+	source = &b->sources[b->source_of[line]];
+	if (source->on_stack++ == 0)
+		source->since_ns = offset_ns;
+	return source;
+}
+
+static void pop(struct block_builder *b, uint64_t offset_ns)
+{
+	struct source_line *source = source_at(b, --b->depth);
+
+	if (--source->on_stack == 0)
+		source->totals.total_ns += offset_ns - source->since_ns;
+}
+
+static void add_self(struct block_builder *b, uint64_t until_ns)
+{
+	if (b->depth)
+		source_at(b, b->depth - 1)->totals.self_ns += until_ns - b->last_offset_ns;
+}
+
+struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_frame *stack,
+					uint32_t depth)
+{
+	struct block_builder *b = xcalloc(1, sizeof(*b));
+
+	b->encoder = block_encoder_new();
+	b->first_ns = first_ns;
+	b->lowest_depth = depth;
+	for (uint32_t i = 0; i < depth; i++)
+		push(b, &stack[i], 0);
+	block_encoder_start(b->encoder, b->stack, depth);
+	return b;
+}
+
+void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep,
+			const struct stack_frame *frames, uint32_t n_frames)
+{
+	/* The index adds up times as they are stored, so that it and the events agree exactly. */
+	uint64_t units = (time_ns - b->first_ns) >> BLOCK_TIME_SHIFT;
+	uint64_t offset_ns = units << BLOCK_TIME_SHIFT;
+	uint32_t top = b->depth ? b->stack[b->depth - 1] : BLOCK_NO_LINE;
+	uint32_t n_popped = (uint32_t)b->depth - keep;
+
+	add_self(b, offset_ns);
+	b->last_offset_ns = offset_ns;
+	while (b->depth > keep)
+		pop(b, offset_ns);
+	for (uint32_t i = 0; i < n_frames; i++)
+		push(b, &frames[i], offset_ns)->totals.visits++;
+	if (n_frames == 0 && b->depth)
+		source_at(b, b->depth - 1)->totals.visits++;
+	if (b->depth < b->lowest_depth)
+		b->lowest_depth = (uint32_t)b->depth;
+	block_encoder_append(b->encoder, units, top, n_popped, b->stack + keep, n_frames);
+}
+
+int block_builder_is_full(const struct block_builder *b)
+{
+	return block_encoder_is_full(b->encoder);
+}
+
+uint32_t block_builder_n_events(const struct block_builder *b)
+{
+	return block_encoder_n_events(b->encoder);
+}
+
+static int compare_totals(const void *a, const void *b)
+{
+	const struct line_totals *x = a, *y = b;
+
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return (x->line > y->line) - (x->line < y->line);
+}
+
+void block_builder_finish(struct block_builder *b, uint64_t last_ns, struct packer *packer,
+			  struct finished_block *ret)
+{
+	uint64_t end_ns = last_ns - b->first_ns;
+
+	*ret = (struct finished_block){
+	    .first_ns = b->first_ns,
+	    .last_ns = last_ns,
+	    .lowest_depth = b->lowest_depth,
+	    .n_events = block_encoder_n_events(b->encoder),
+	    .lines = xreallocarray(NULL, b->n_sources, sizeof(*ret->lines)),
+	    .n_lines = b->n_sources,
+	};
+	add_self(b, end_ns);
+	while (b->depth)
+		pop(b, end_ns);
+	for (size_t i = 0; i < b->n_sources; i++)
+		ret->lines[i] = b->sources[i].totals;
+	qsort(ret->lines, ret->n_lines, sizeof(*ret->lines), compare_totals);
+	block_encoder_finish(b->encoder, packer, &ret->data, &ret->data_len);
+}
+
+void finished_block_done(struct finished_block *f)
+{
+	free(f->data);
+	free(f->lines);
+	*f = (struct finished_block){0};
+}
