@@ -48,6 +48,7 @@ static void code_free(struct py_code *code)
 	free(code->units);
 	free(code->lines);
 	free(code->depth);
+	free(code->loops);
 	free(code->file);
 	free(code->name);
 	free(code);
@@ -304,6 +305,53 @@ static void classify_units(const struct py_opcodes *ops, const uint8_t *bytes, u
 	}
 }
 
+uint32_t py_code_loop_end(const struct py_code *code, uint32_t unit)
+{
+	uint32_t low = 0, high = code->n_loops;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+
+		if (code->loops[middle].start < unit)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < code->n_loops && code->loops[low].start == unit)
+		return code->loops[low].end;
+	return unit + 1;
+}
+
+/* FOR_ITER and its like jump forward, over their caches, when the iterator is exhausted. */
+static void find_loops(struct py_code *code, const uint8_t *bytes, const struct py_opcodes *ops,
+		       unsigned jump_units)
+{
+	uint32_t arg = 0;
+	size_t cap = 0;
+
+	for (uint32_t i = 0; i < code->n_units; i++) {
+		uint8_t flags = code->units[i];
+
+		if (flags & PY_UNIT_IS_CACHE)
+			continue;
+		arg |= bytes[2 * i + 1];
+		if (flags & PY_OP_EXTENDED_ARG) {
+			arg <<= 8;
+			continue;
+		}
+		if (flags & PY_OP_RESUMES_OPERAND) {
+			uint64_t end = i + 1u + ops->caches[bytes[2 * i]] +
+				       (uint64_t)arg * jump_units / 2;
+
+			code->loops = xgrow(code->loops, &cap, code->n_loops + 1u,
+					    sizeof(code->loops[0]));
+			code->loops[code->n_loops++] = (struct py_loop){
+			    i, end < code->n_units ? (uint32_t)end : code->n_units};
+		}
+		arg = 0;
+	}
+}
+
 static int parse_header(struct py_codes *codes, const uint8_t *head, struct py_code *code)
 {
 	const struct py_layout *l = codes->l;
@@ -368,6 +416,7 @@ static int load_parts(struct py_codes *codes, const uint8_t *head, struct py_cod
 		return r;
 	code->units = xcalloc(code->n_units, 1);
 	classify_units(codes->l->opcodes, bytes, code->units, code->n_units);
+	find_loops(code, bytes, codes->l->opcodes, codes->l->instruction_unit);
 	if (codes->l->frame_kind == PY_FRAMES_HEAP) {
 		code->depth = xmalloc(code->n_units);
 		py_depth_compute(codes->l->opcodes->minor, bytes, code->n_units, code->depth);
@@ -399,6 +448,7 @@ int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, str
 		return r;
 	code = xcalloc(1, sizeof(*code));
 	code->addr = addr;
+	code->serial = (uint32_t)codes->counters.loads;
 	code->followed = -1;
 	code->loaded_ns = now_ns;
 	r = load_parts(codes, head, code);
@@ -414,7 +464,7 @@ int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, str
 		code_free(code);
 		return r;
 	}
-	code->memory = sizeof(*code) + code->n_units * (size_t)(codes->l->frame_kind ? 1 : 2) +
+	code->memory = sizeof(*code) + code->n_loops * sizeof(code->loops[0]) + code->n_units * (size_t)(codes->l->frame_kind ? 1 : 2) +
 		       code->file_len + code->name_len + 64;
 	if (known)
 		forget(codes, known);

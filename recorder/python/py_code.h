@@ -29,8 +29,14 @@
 /* Enough of a code object's header for its identity: every field before what can change. */
 #define PY_CODE_IDENTITY_BYTES 144
 
+/* A loop over an iterator: the instruction that resumes it, and the first one behind the loop. */
+struct py_loop {
+	uint32_t start, end; /* code units */
+};
+
 struct py_code {
 	remote_addr addr;
+	uint32_t serial;          /* of its loading: tells apart what was at this address */
 	remote_addr start;        /* of its first instruction, from 3.11 */
 	uint32_t n_units;
 	uint32_t frame_words;     /* words that its frame takes in the data stack */
@@ -43,6 +49,8 @@ struct py_code {
 	char *file, *name;        /* UTF-8; name is qualified from 3.11 on */
 	uint16_t file_len, name_len;
 	int8_t *depth;            /* to 3.10: operand stack depth before each unit, -1 unknown */
+	struct py_loop *loops;    /* by start */
+	uint32_t n_loops;
 
 	/* For the caller. */
 	uint32_t id;
@@ -66,6 +74,9 @@ struct py_codes_counters {
 
 struct py_codes *py_codes_new(struct memory *mem, const struct py_layout *l);
 void py_codes_free(struct py_codes *codes);
+
+/* Where the loop that begins with this unit ends; the unit behind it when it begins none. */
+uint32_t py_code_loop_end(const struct py_code *code, uint32_t unit);
 
 /* The code object last loaded from addr, or NULL. Lent until py_codes_collect(). */
 struct py_code *py_codes_find(struct py_codes *codes, remote_addr addr);

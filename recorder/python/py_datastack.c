@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "common/clock.h"
 #include "common/xalloc.h"
 
 /* _PyStackChunk: previous, size in bytes, top, data (Include/cpython/pystate.h of 3.11). */
@@ -14,6 +15,8 @@
 
 /* More than was needed last time, for a call or two more. */
 #define WINDOW_SLACK 256u
+
+#define MAX_REREADS 4
 
 static void reserve_copies(struct py_stacks *s, size_t n)
 {
@@ -111,6 +114,37 @@ int py_datastack_refresh(struct py_stacks *s, remote_addr newest)
 	return 0;
 }
 
+/*
+ * Read the root chunk's first bytes in one go. The copy itself takes a fraction of a microsecond,
+ * in which at most one call happens; but an interrupt in the middle of it lets the target run on
+ * for long, and the two halves belong to different moments. Such a read takes visibly longer, so it
+ * is done again: when depends on the interrupt, not on what the target does, which keeps this fair.
+ */
+static int read_undisturbed(struct py_stacks *s)
+{
+	int r;
+
+	for (int i = 0; i < MAX_REREADS; i++) {
+		uint64_t start = clock_monotonic_ns(), took;
+
+		s->n_chunks = 0;
+		r = extend(s, 0, s->stack->window);
+		if (r < 0)
+			return r;
+		took = clock_monotonic_ns() - start;
+		if (took < s->typical_ns || !s->typical_ns)
+			s->typical_ns = took;
+		if (took <= s->typical_ns + s->typical_ns / 2)
+			break;
+		/* Slowly up again: a CPU that has become slower must not look disturbed for ever. */
+		s->typical_ns += s->typical_ns / 32 + 1;
+		s->counters.disturbed++;
+	}
+	if (s->typical_ns)
+		s->typical_ns++;
+	return 0;
+}
+
 int py_datastack_begin(struct py_stacks *s)
 {
 	struct py_stack *stack = s->stack;
@@ -128,7 +162,7 @@ int py_datastack_begin(struct py_stacks *s)
 		if (r < 0)
 			return r;
 	}
-	return extend(s, 0, stack->window);
+	return read_undisturbed(s);
 }
 
 void py_datastack_end(struct py_stacks *s, uint32_t used_bytes)

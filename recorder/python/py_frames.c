@@ -7,6 +7,12 @@
 #include "common/xalloc.h"
 #include "recorder/python/py_stacks_private.h"
 
+/*
+ * A snapshot that turns out torn is taken anew, so often; then it is published as far as it is
+ * certain. The new one shows what runs then, so that no kind of code is left out for long.
+ */
+#define MAX_ATTEMPTS 4
+
 /* A page that was not needed in so many snapshots is not read in advance any more. */
 #define PAGE_MEMORY 64
 
@@ -32,7 +38,8 @@ struct py_stacks *py_stacks_new(struct memory *mem, const struct py_layout *l,
 	s->page_data = xmalloc((size_t)MAX_PAGES * PAGE_BYTES);
 	s->tail = xmalloc(MAX_TAIL * sizeof(s->tail[0]));
 	s->fresh = xmalloc(MAX_CHUNKS * sizeof(s->fresh[0]));
-	s->verify = xmalloc(MAX_VERIFY);
+	s->verify = xmalloc(PAGE_BYTES);
+	s->sites = py_sites_new();
 	return s;
 }
 
@@ -47,6 +54,9 @@ void py_stacks_free(struct py_stacks *s)
 	free(s->page_data);
 	free(s->verify);
 	free(s->tail);
+	free(s->last.frames);
+	free(s->second.frames);
+	py_sites_free(s->sites);
 	free(s);
 }
 
@@ -193,20 +203,106 @@ int py_stacks_code(struct py_stacks *s, remote_addr addr, struct py_code **ret)
 	return r < 0 ? -EBADMSG : -EAGAIN;
 }
 
+static int read_once(struct py_stacks *s, struct py_snapshot *ret)
+{
+	s->snap = ret;
+	s->n_pages = 0;
+	s->prefetched = false;
+	s->stack->serial++;
+	ret->n = 0;
+	ret->cut = PY_NOT_CUT;
+	return s->l->frame_kind == PY_FRAMES_STACK ? py_stack_read_data(s) : py_stack_read_heap(s);
+}
+
+static bool is_same_call(const struct py_frame *a, const struct py_frame *b)
+{
+	return a[0].code == b[0].code && a[0].unit == b[0].unit && a[1].code == b[1].code;
+}
+
+/* Make what was seen now the last snapshot, as far as nothing in it needs counting any more. */
+static void remember(struct py_stacks *s, const struct py_snapshot *snap, uint32_t from,
+		     uint32_t n_settled)
+{
+	if (n_settled > s->last.cap)
+		s->last.frames = xgrow(s->last.frames, &s->last.cap, n_settled,
+				       sizeof(s->last.frames[0]));
+	if (n_settled > from)
+		memcpy(s->last.frames + from, snap->frames + from,
+		       (n_settled - from) * sizeof(snap->frames[0]));
+	s->last.n = n_settled;
+}
+
+/*
+ * The first frame that its caller was not often enough seen to call; snap->n when there is none.
+ * The links that are as in the last snapshot are settled.
+ */
+static uint32_t find_doubt(struct py_stacks *s, const struct py_snapshot *snap)
+{
+	uint32_t doubt = snap->n, n_settled, same = 1, i;
+
+	while (same < snap->n && same < s->last.n &&
+	       is_same_call(&snap->frames[same - 1], &s->last.frames[same - 1]))
+		same++;
+	n_settled = same;
+	for (i = same; i < snap->n; i++) {
+		const struct py_frame *f = &snap->frames[i - 1];
+		bool settled;
+
+		if (!py_sites_saw(s->sites, f[0].code->serial, f[0].unit, f[1].code->serial,
+				  &settled) &&
+		    doubt == snap->n)
+			doubt = i;
+		if (settled && n_settled == i)
+			n_settled = i + 1;
+	}
+	remember(s, snap, same - 1, snap->n ? n_settled : 0);
+	return doubt;
+}
+
+/*
+ * Look again: the doubtful links that are still there are confirmed, and the stack ends before
+ * the first one that is not.
+ */
+static int look_again(struct py_stacks *s, struct py_snapshot *snap, uint32_t doubt)
+{
+	struct py_snapshot *second = &s->second;
+	int r = read_once(s, second);
+
+	s->snap = snap;
+	s->counters.looked_again++;
+	if (r < 0)
+		return r;
+	while (doubt < snap->n && doubt < second->n &&
+	       snap->frames[doubt - 1].addr == second->frames[doubt - 1].addr &&
+	       is_same_call(&snap->frames[doubt - 1], &second->frames[doubt - 1])) {
+		const struct py_frame *f = &snap->frames[doubt - 1];
+
+		py_sites_confirm(s->sites, f[0].code->serial, f[0].unit, f[1].code->serial);
+		doubt++;
+	}
+	if (doubt < snap->n) {
+		snap->n = doubt;
+		snap->cut = PY_CUT_TORN;
+	}
+	return 0;
+}
+
 int py_stack_read(struct py_stacks *s, struct py_stack *stack, uint64_t now_ns,
 		  struct py_snapshot *ret)
 {
+	uint32_t doubt;
 	int r;
 
 	s->stack = stack;
-	s->snap = ret;
 	s->now_ns = now_ns;
-	s->n_pages = 0;
-	s->prefetched = false;
-	stack->serial++;
-	ret->n = 0;
-	ret->cut = PY_NOT_CUT;
-	r = s->l->frame_kind == PY_FRAMES_STACK ? py_stack_read_data(s) : py_stack_read_heap(s);
-	s->stack = NULL;
-	return r;
+	for (int i = 0; i < MAX_ATTEMPTS; i++) {
+		r = read_once(s, ret);
+		if (r < 0)
+			return r;
+		if (ret->cut != PY_CUT_TORN)
+			break;
+		s->counters.attempts++;
+	}
+	doubt = find_doubt(s, ret);
+	return doubt < ret->n ? look_again(s, ret, doubt) : 0;
 }

@@ -53,7 +53,7 @@ struct py_stacks; /* reads the stacks of one process, one thread of ours */
 struct py_stack;  /* what is known of where one thread's frames lie */
 
 struct py_stacks_counters {
-	uint64_t bytes_read, tail_walks, reread, multi_chunk;
+	uint64_t bytes_read, tail_walks, reread, multi_chunk, disturbed, attempts, looked_again;
 };
 
 struct py_stacks *py_stacks_new(struct memory *mem, const struct py_layout *l,

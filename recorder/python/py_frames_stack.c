@@ -54,8 +54,11 @@ struct walk {
 	/* A callee of C code that is alive only if something above it proves it (to 3.13). */
 	remote_addr unproven;
 	uint32_t n_proven;
-	/* The innermost frame below all generators: verified at the end, as it was read first. */
-	struct frame base;
+	/*
+	 * The frame below the first generator, and that generator: verified at the end, because
+	 * they were read at different moments.
+	 */
+	struct frame base, generator;
 	uint32_t n_base;
 	bool consulted;       /* the thread state has been looked at */
 };
@@ -255,8 +258,9 @@ static int accept(struct walk *w, const struct frame *c)
 {
 	if (c->owner == OWNED_BY_THREAD) {
 		w->slot = c->addr + 8 * (uint64_t)c->code->frame_words;
-	} else if (!w->base.addr && w->top.addr) {
+	} else if (!w->generator.addr) {
 		w->base = w->top;
+		w->generator = *c;
 		w->n_base = w->s->snap->n;
 	}
 	w->below = w->top;
@@ -505,10 +509,6 @@ static int step_tail(struct walk *w, remote_addr current, enum step *ret)
 		*ret = STEP_TOP;
 		return n;
 	}
-	if (!w->base.addr && w->top.addr) {
-		w->base = w->top;
-		w->n_base = w->s->snap->n;
-	}
 	while (n--) {
 		struct frame c;
 		int r = read_frame(w, w->s->tail[n], &c);
@@ -662,24 +662,63 @@ static int settle_unproven(struct walk *w)
 }
 
 /*
- * Generators were read after the frames below them: if the one they hang on has gone on in the
- * meantime, they may belong to something else.
+ * Is f still in the call, or in the loop over an iterator, in which it was read? Its own locals
+ * may have changed. Returns 1, 0, or an error.
  */
-static int verify_base(struct walk *w)
+static int is_unmoved(struct walk *w, const struct frame *f)
 {
-	const struct frame *f = &w->base;
-	uint32_t len = 8 * f->code->frame_words;
+	const struct py_layout *l = w->l;
+	uint32_t operands = l->frame.size + 8 * f->code->nlocalsplus;
+	uint32_t len = 8 * f->code->frame_words + l->frame.size - 8 * l->frame_specials;
+	struct frame now;
 	int r;
 
 	if (len > f->raw_len)
 		len = f->raw_len;
-	if (len > MAX_VERIFY)
-		len = MAX_VERIFY;
-	w->s->counters.reread++;
+	if (len > PAGE_BYTES)
+		len = PAGE_BYTES;
 	r = memory_read(w->s->mem, f->addr, w->s->verify, len);
-	if (r == -ESRCH)
+	if (r == 0)
+		r = parse_frame(w, f->addr, w->s->verify, len, &now);
+	if (r < 0)
+		return r == -ESRCH || r == -EAGAIN ? r : 0;
+	if (now.code != f->code || now.previous != f->previous)
+		return 0;
+	if (now.unit == f->unit)
+		return 1;
+	/* The iterator's place in the operand stack is below what the loop's body puts there. */
+	return f->flags & PY_OP_RESUMES_OPERAND && now.unit > f->unit &&
+	       now.unit < py_code_loop_end(f->code, f->unit) && operands + 8 <= len &&
+	       memcmp(w->s->verify + operands, f->raw + operands, 8) == 0;
+}
+
+/*
+ * A generator is read later than the frame that it hangs on. They belong together if that frame
+ * has not moved on after the generator was read, and the generator is still the same then: same
+ * code and same first arguments, which tell one use of recycled memory from another.
+ */
+static int verify_generator(struct walk *w)
+{
+	uint32_t header = header_bytes(w->l), len = header;
+	int r = 1;
+
+	w->s->counters.reread++;
+	if (w->base.addr)
+		r = is_unmoved(w, &w->base);
+	if (r == 1) {
+		if (w->generator.raw_len >= header + 16)
+			len = header + 16;
+		r = memory_read(w->s->mem, w->generator.addr, w->s->verify, len);
+		if (r == -ESRCH)
+			return r;
+		r = r == 0 &&
+		    raw_u64(w->s->verify, w->l->frame.code) ==
+			raw_u64(w->generator.raw, w->l->frame.code) &&
+		    memcmp(w->s->verify + header, w->generator.raw + header, len - header) == 0;
+	}
+	if (r < 0)
 		return r;
-	if (r < 0 || memcmp(w->s->verify, f->raw, len) != 0) {
+	if (r == 0) {
 		w->s->snap->n = w->n_base;
 		w->s->snap->cut = PY_CUT_TORN;
 	}
@@ -714,8 +753,8 @@ int py_stack_read_data(struct py_stacks *s)
 		s->snap->cut = r == -EFAULT ? PY_CUT_UNREADABLE : PY_CUT_CODE;
 		r = 0;
 	}
-	if (r == 0 && w.base.addr && s->snap->n > w.n_base)
-		r = verify_base(&w);
+	if (r == 0 && w.generator.addr && s->snap->n > w.n_base)
+		r = verify_generator(&w);
 	if (s->n_chunks)
 		py_datastack_end(s, (uint32_t)((w.chunk ? s->stack->chunks[0].addr +
 							      s->stack->chunks[0].bytes

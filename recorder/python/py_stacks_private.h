@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "recorder/python/py_frames.h"
+#include "recorder/python/py_sites.h"
 
 #define MAX_CHUNKS  4096 /* of one data stack: 64 MiB of frames */
 #define MAX_PAGES   64   /* other regions looked at in one snapshot */
 #define PAGE_BYTES  4096u
 #define MAX_LINKS   256  /* remembered entry frames; a power of two */
 #define MAX_TAIL    4096 /* frames followed back from the innermost one */
-#define MAX_VERIFY  PAGE_BYTES
 
 /* A piece of the target's memory as it was read for this snapshot. */
 struct region {
@@ -57,6 +57,7 @@ struct py_stacks {
 	const struct py_layout *l;
 	struct py_codes *codes;
 	uint64_t now_ns;
+	uint64_t typical_ns; /* what the first read of a snapshot takes when nothing interrupts it */
 	struct py_stacks_counters counters;
 
 	/* The snapshot in progress. */
@@ -73,9 +74,13 @@ struct py_stacks {
 	size_t chunks_cap;
 	uint32_t n_chunks;    /* of which something has been read */
 	struct chunk *fresh;  /* MAX_CHUNKS */
-	uint8_t *verify;      /* MAX_VERIFY bytes, for reading a piece again */
+	uint8_t *verify;      /* PAGE_BYTES, for reading a piece again */
 	remote_addr *tail; /* MAX_TAIL */
 	struct entry_link links[MAX_LINKS];
+
+	struct py_sites *sites;
+	struct py_snapshot last;   /* the last one, as far as its links were settled */
+	struct py_snapshot second; /* a second look */
 };
 
 static inline uint64_t raw_u64(const uint8_t *p, uint32_t offset)

@@ -180,7 +180,7 @@ int main(int argc, char **argv)
 	fprintf(stderr,
 		"%s: %llu snapshots, %.0f/s; bare pread %.0f/s; ratio %.2f; cut %.3f %% "
 		"(torn %llu unreadable %llu depth %llu code %llu), again %llu, failed %llu, "
-		"reads/snapshot %.2f, depth %.1f, tails %llu\n",
+		"reads/snapshot %.2f, depth %.1f, tails %llu disturbed %llu attempts %llu again %llu\n",
 		py.version, (unsigned long long)t.n, (double)t.n * 1e9 / (double)t.ns,
 		(double)t.preads * 1e9 / (double)t.pread_ns,
 		(double)t.n / (double)t.ns * (double)t.pread_ns / (double)t.preads,
@@ -189,7 +189,10 @@ int main(int argc, char **argv)
 		(unsigned long long)t.cut[4], (unsigned long long)t.again,
 		(unsigned long long)t.failed, (double)(mem.n_reads - t.preads) / (double)t.n,
 		(double)t.frames / (double)t.n,
-		(unsigned long long)py_stacks_get_counters(stacks)->tail_walks);
+		(unsigned long long)py_stacks_get_counters(stacks)->tail_walks,
+		(unsigned long long)py_stacks_get_counters(stacks)->disturbed,
+		(unsigned long long)py_stacks_get_counters(stacks)->attempts,
+		(unsigned long long)py_stacks_get_counters(stacks)->looked_again);
 	if (print)
 		print_seen();
 	return 0;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "recorder/python/py_sites.h"
+
+#include <stdlib.h>
+
+#include "common/xalloc.h"
+
+/* Entries of each table, a power of two. One that is pushed out is learned again. */
+#define N_ENTRIES 8192
+
+/* Believed from so many sightings on, if they are at least one in FRACTION of the site's. */
+#define MIN_SIGHTINGS 3
+#define FRACTION      10
+/* The counts of a site are halved when they reach this, so that it may change its habits. */
+#define AGE           250
+/* A confirmed callee counts as if it had been seen so often. */
+#define CONFIRMED     16
+/* A callee seen so often needs no counting in every snapshot. */
+#define SETTLED       60
+
+struct entry {
+	uint64_t key;
+	uint16_t n;
+	uint16_t age; /* how often the site's counts were halved when n was last touched */
+};
+
+struct py_sites {
+	struct entry sites[N_ENTRIES];
+	struct entry pairs[N_ENTRIES];
+};
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
+}
+
+static struct entry *find(struct entry *table, uint64_t key)
+{
+	struct entry *e = &table[key >> 32 & (N_ENTRIES - 1)];
+
+	if (e->key != key)
+		*e = (struct entry){.key = key};
+	return e;
+}
+
+struct py_sites *py_sites_new(void)
+{
+	return xcalloc(1, sizeof(struct py_sites));
+}
+
+void py_sites_free(struct py_sites *sites)
+{
+	free(sites);
+}
+
+static struct entry *count(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee,
+			   unsigned n, struct entry **ret_site)
+{
+	uint64_t key = mix(mix(1, caller), unit);
+	struct entry *site = find(sites->sites, key);
+	struct entry *pair = find(sites->pairs, mix(key, callee));
+
+	if (site->n >= AGE) {
+		site->n /= 2;
+		site->age++;
+	}
+	if (pair->age != site->age) {
+		unsigned halvings = (uint16_t)(site->age - pair->age);
+
+		pair->n = halvings < 16 ? (uint16_t)(pair->n >> halvings) : 0;
+		pair->age = site->age;
+	}
+	site->n = (uint16_t)(site->n + n);
+	pair->n = (uint16_t)(pair->n + n);
+	*ret_site = site;
+	return pair;
+}
+
+bool py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee,
+		  bool *settled)
+{
+	struct entry *site, *pair = count(sites, caller, unit, callee, 1, &site);
+
+	*settled = pair->n >= SETTLED;
+	return pair->n >= MIN_SIGHTINGS && pair->n * FRACTION >= site->n;
+}
+
+void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee)
+{
+	struct entry *site;
+
+	count(sites, caller, unit, callee, CONFIRMED, &site);
+}

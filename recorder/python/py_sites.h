@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What each call site has been seen to call. The words of a frame are not read all at the same
+ * moment; once in some ten thousand snapshots of the tightest code the instruction of one call
+ * comes together with the operands and the callee of the next. Nothing in that memory gives it
+ * away, but it is rare at any site, and what the site really calls is not: a callee is believed
+ * when a second look found the same call still in progress, or when it is what this site has been
+ * seen to call again and again.
+ */
+#ifndef RECORDER_PYTHON_PY_SITES_H
+#define RECORDER_PYTHON_PY_SITES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct py_sites;
+
+struct py_sites *py_sites_new(void);
+void py_sites_free(struct py_sites *sites);
+
+/*
+ * Count that instruction `unit` of the code object with serial `caller` was seen to call the one
+ * with serial `callee`. Returns whether to believe it.
+ * @settled  set to true when counting it again would change nothing soon
+ */
+bool py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee,
+		  bool *settled);
+
+/* A second look found the same call in progress. */
+void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee);
+
+#endif
