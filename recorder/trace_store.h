@@ -42,7 +42,7 @@ struct file_row {
 	uint32_t id;
 	const char *path;
 	size_t path_len;
-	int state;	    /* enum file_state */
+	enum file_state state;
 	const void *source; /* packed; NULL when missing */
 	size_t source_len;
 	uint64_t size; /* of the text */
