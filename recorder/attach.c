@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "recorder/attach.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "recorder/denial.h"
+#include "recorder/progress.h"
+#include "recorder/target_files.h"
+
+/* How long a target that executes another program, or that is being set up, may take for it. */
+#define PATIENCE_NS (2 * NS_PER_S)
+/* A process younger than this may not have loaded its interpreter yet. */
+#define YOUNG_NS     (1 * NS_PER_S)
+#define RETRY_MIN_NS (1 * NS_PER_MS)
+#define RETRY_MAX_NS (20 * NS_PER_MS)
+
+enum phase {
+	ATTACHING,   /* no interpreter seen yet, no trace */
+	RECORDING,   /* the worker samples */
+	REATTACHING, /* the address space that was recorded is gone, the process is not */
+	ENDING,	     /* the worker was told to stop */
+	OVER,	     /* the worker is done */
+};
+
+struct attach {
+	const struct attach_config *config;
+	const struct identity *target;
+	enum phase phase;
+	bool awaits_reply; /* to MSG_TARGET */
+	bool target_over, command_over;
+	bool stopped_by_user;
+	bool has_trace;
+	bool warned_waiting, warned_disk;
+	uint64_t retry_at_ns, retry_delay_ns;
+	uint64_t give_up_at_ns;
+	uint64_t end_at_ns; /* the duration's end, 0: none */
+	int last_status;    /* of the last try to attach */
+	char found[MESSAGE_TEXT_MAX];
+	char python[MESSAGE_TEXT_MAX];
+	int status; /* enum exit_status */
+	int command_status;
+	struct record_totals totals;
+	struct progress progress;
+};
+
+static int pid_of(const struct attach *a)
+{
+	return (int)a->target->pid;
+}
+
+static void stop(struct attach *a, const char *reason)
+{
+	struct message m;
+
+	if (a->phase >= ENDING)
+		return;
+	message_init(&m, MSG_STOP);
+	snprintf(m.text, sizeof(m.text), "%s", reason);
+	message_send(a->config->sock, &m);
+	a->phase = ENDING;
+}
+
+/* The first failure decides the exit status. */
+static void note_failure(struct attach *a, int status)
+{
+	if (a->status == EXIT_OK)
+		a->status = status;
+}
+
+static void fail_not_allowed(struct attach *a)
+{
+	struct denial denial;
+	char why[512];
+
+	denial_collect(a->target->pid, a->target, &denial);
+	denial_explain(&denial, why, sizeof(why));
+	log_error("%s", why);
+	note_failure(a, EXIT_NOT_ALLOWED);
+	stop(a, "not allowed");
+}
+
+static void fail_no_python(struct attach *a)
+{
+	log_error("process %d is not a CPython 3.8 to 3.15: found %s", pid_of(a), a->found);
+	note_failure(a, EXIT_NO_PYTHON);
+	stop(a, "no Python");
+}
+
+/* It was neither refused nor seen as something else, but there was no interpreter in time. */
+static void fail_not_ready(struct attach *a)
+{
+	if (a->last_status == -EAGAIN) {
+		log_error("process %d has a CPython loaded that is not initialised: record it "
+			  "again once it runs Python code",
+			  pid_of(a));
+		note_failure(a, EXIT_NO_PYTHON);
+	} else {
+		log_error("cannot read the memory of process %d: %s", pid_of(a),
+			  strerror(-a->last_status));
+		note_failure(a, EXIT_FAILED);
+	}
+	stop(a, "not ready");
+}
+
+static void fail_after_exec(struct attach *a)
+{
+	progress_clear(&a->progress);
+	if (a->last_status == -EOPNOTSUPP)
+		log_error("process %d executed another program, which is not a CPython 3.8 to "
+			  "3.15: found %s; the trace ends there",
+			  pid_of(a), a->found);
+	else
+		log_error("process %d cannot be read any more (%s); the trace ends there",
+			  pid_of(a), strerror(-a->last_status));
+	note_failure(a, EXIT_FAILED);
+	stop(a, "target executed another program");
+}
+
+static void fail_ended_early(struct attach *a)
+{
+	if (a->config->is_command && *a->found)
+		log_error("process %d ended before it became a Python that can be recorded (found "
+			  "%s): nothing was recorded",
+			  pid_of(a), a->found);
+	else
+		log_error("process %d ended before it could be recorded: nothing was recorded",
+			  pid_of(a));
+	note_failure(a, a->config->is_command ? EXIT_NO_PYTHON : EXIT_FAILED);
+	stop(a, "target exited");
+}
+
+static void retry_later(struct attach *a, uint64_t now)
+{
+	a->retry_at_ns = now + a->retry_delay_ns;
+	a->retry_delay_ns *= 2;
+	if (a->retry_delay_ns > RETRY_MAX_NS)
+		a->retry_delay_ns = RETRY_MAX_NS;
+}
+
+static bool is_young(const struct attach *a)
+{
+	uint64_t now = clock_read_ns(CLOCK_BOOTTIME);
+	uint64_t start = a->target->start_ticks * (NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
+
+	return start + YOUNG_NS > now;
+}
+
+/* Hand over what the target is now. A failure is kept in last_status. */
+static void send_target(struct attach *a, uint64_t now)
+{
+	struct message m;
+	int r;
+
+	message_init(&m, MSG_TARGET);
+	r = target_open_memory(a->target, &m.fds[0], &m.fds[1]);
+	if (r < 0) {
+		a->last_status = r;
+		if (r == -EACCES || r == -EPERM)
+			fail_not_allowed(a);
+		else
+			retry_later(a, now);
+		return;
+	}
+	m.n_fds = 2;
+	identity_read_command(a->target, m.text, sizeof(m.text));
+	identity_read_executable(a->target, m.path);
+	r = message_send(a->config->sock, &m);
+	message_close_fds(&m);
+	/* A worker that is gone is noticed when its socket is read. */
+	a->awaits_reply = r == 0;
+	a->retry_at_ns = UINT64_MAX;
+}
+
+/* File names of the target are in it: nothing of them may reach a terminal as a command. */
+static void keep_text(char *buf, size_t size, const char *text)
+{
+	auto_free char *escaped = text_escape(text, strlen(text), "", TEXT_UTF8);
+
+	snprintf(buf, size, "%s", escaped);
+}
+
+static void on_attached(struct attach *a, const struct message *m)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	a->awaits_reply = false;
+	if (m->status == 0 && !a->has_trace) {
+		a->has_trace = true;
+		keep_text(a->python, sizeof(a->python), m->text);
+	}
+	if (a->phase >= ENDING)
+		return;
+	a->last_status = m->status;
+	if (m->status == -EOPNOTSUPP) {
+		keep_text(a->found, sizeof(a->found), m->text);
+		if (a->phase == ATTACHING && !a->config->is_command && !is_young(a)) {
+			fail_no_python(a);
+			return;
+		}
+	}
+	if (m->status < 0) {
+		retry_later(a, now);
+		return;
+	}
+	log_debug("process %d: CPython %s, recording to %s", pid_of(a), a->python,
+		  a->config->folder);
+	if (a->phase == ATTACHING && a->config->duration_ns)
+		a->end_at_ns = now + a->config->duration_ns;
+	a->phase = RECORDING;
+}
+
+static void on_gone(struct attach *a, const struct message *m)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (a->phase != RECORDING)
+		return;
+	a->phase = REATTACHING;
+	a->last_status = m->status;
+	a->retry_at_ns = now;
+	a->retry_delay_ns = RETRY_MIN_NS;
+	a->give_up_at_ns = now + PATIENCE_NS;
+}
+
+static void answer_file(struct attach *a, int fd)
+{
+	struct message m;
+
+	message_init(&m, MSG_FILE);
+	if (fd >= 0) {
+		m.fds[0] = fd;
+		m.n_fds = 1;
+	} else {
+		m.status = fd;
+	}
+	message_send(a->config->sock, &m);
+	message_close_fds(&m);
+}
+
+static void warn_disk(struct attach *a, int status)
+{
+	if (a->warned_disk)
+		return;
+	a->warned_disk = true;
+	progress_clear(&a->progress);
+	log_warning("cannot write to %s: %s; recording goes on, what is lost becomes a gap in the "
+		    "trace: make room",
+		    a->config->folder, strerror(-status));
+}
+
+static void on_done(struct attach *a, const struct message *m)
+{
+	a->phase = OVER;
+	a->totals = m->totals;
+	if (m->status == 0)
+		return;
+	progress_clear(&a->progress);
+	if (m->status == -ENOSPC || m->status == -EDQUOT)
+		log_error("%s in %s: %s; make room, or choose a folder on another disk with "
+			  "--output",
+			  m->text, a->config->folder, strerror(-m->status));
+	else
+		log_error("%s in %s: %s", m->text, a->config->folder, strerror(-m->status));
+	note_failure(a, m->status == -EACCES ? EXIT_NOT_ALLOWED : EXIT_FAILED);
+}
+
+static void on_worker_lost(struct attach *a)
+{
+	progress_clear(&a->progress);
+	log_error("the recording process ended unexpectedly%s",
+		  a->has_trace ? ": the trace holds what was written until then" : "");
+	note_failure(a, EXIT_FAILED);
+	a->phase = OVER;
+}
+
+static void on_worker_message(struct attach *a)
+{
+	struct message m;
+
+	if (message_receive(a->config->sock, &m) < 0) {
+		on_worker_lost(a);
+		return;
+	}
+	message_close_fds(&m);
+	switch (m.type) {
+	case MSG_WANT_IMAGE:
+		answer_file(a, target_open_image(a->target, m.start, m.end));
+		break;
+	case MSG_WANT_SOURCE:
+		answer_file(a, target_open_source(a->target, m.path));
+		break;
+	case MSG_ATTACHED:
+		on_attached(a, &m);
+		break;
+	case MSG_PROGRESS:
+		if (m.status < 0)
+			warn_disk(a, m.status);
+		progress_show(&a->progress, &m.totals);
+		break;
+	case MSG_GONE:
+		on_gone(a, &m);
+		break;
+	case MSG_DONE:
+		on_done(a, &m);
+		break;
+	default:
+		log_debug("message %u from the recording process makes no sense", m.type);
+	}
+}
+
+static void on_signal(struct attach *a)
+{
+	struct signalfd_siginfo info;
+
+	if (read(a->config->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	a->stopped_by_user = true;
+	stop(a, "stopped by user");
+}
+
+static void on_target_over(struct attach *a)
+{
+	int status;
+
+	a->target_over = true;
+	if (!a->config->is_command)
+		return;
+	while (waitpid(a->target->pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return;
+	a->command_over = true;
+	a->command_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* A command may run for long before it becomes a Python, or never become one: say so once. */
+static void warn_waiting(struct attach *a)
+{
+	if (a->warned_waiting)
+		return;
+	a->warned_waiting = true;
+	log_warning("process %d is not a CPython 3.8 to 3.15 yet (found %s): waiting for it to "
+		    "execute one",
+		    pid_of(a), *a->found ? a->found : "one that is not initialised");
+}
+
+/* What follows from the present time and from what is known by now. */
+static void decide(struct attach *a, uint64_t now)
+{
+	if (a->phase >= ENDING || a->awaits_reply)
+		return;
+	if (a->target_over) {
+		if (a->phase == ATTACHING)
+			fail_ended_early(a);
+		else
+			stop(a, "target exited");
+	} else if (a->end_at_ns && now >= a->end_at_ns) {
+		stop(a, "duration reached");
+	} else if (a->phase != RECORDING && now >= a->give_up_at_ns) {
+		struct process_stat stat;
+
+		if (identity_read_stat(a->target, &stat) == 0 && process_is_exiting(&stat))
+			a->give_up_at_ns = now + PATIENCE_NS; /* its end is on the way */
+		else if (a->phase == REATTACHING)
+			fail_after_exec(a);
+		else if (a->config->is_command)
+			warn_waiting(a);
+		else if (a->last_status == -EOPNOTSUPP)
+			fail_no_python(a);
+		else
+			fail_not_ready(a);
+	}
+	if ((a->phase == ATTACHING || a->phase == REATTACHING) && now >= a->retry_at_ns)
+		send_target(a, now);
+}
+
+static int wait_ms(const struct attach *a, uint64_t now)
+{
+	uint64_t until = UINT64_MAX;
+
+	if (a->phase < ENDING && !a->awaits_reply) {
+		if (a->end_at_ns)
+			until = a->end_at_ns;
+		if (a->phase != RECORDING && a->retry_at_ns < until)
+			until = a->retry_at_ns;
+	}
+	if (until == UINT64_MAX)
+		return -1;
+	return until <= now ? 0 : (int)((until - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static bool is_finished(const struct attach *a)
+{
+	return a->phase == OVER && (!a->config->is_command || a->command_over);
+}
+
+static void wait_for_events(struct attach *a)
+{
+	struct pollfd p[] = {
+	    {.fd = a->config->signal_fd, .events = POLLIN},
+	    {.fd = a->phase == OVER ? -1 : a->config->sock, .events = POLLIN},
+	    {.fd = a->target_over ? -1 : a->target->pidfd, .events = POLLIN},
+	};
+
+	if (poll(p, sizeof(p) / sizeof(p[0]), wait_ms(a, clock_monotonic_ns())) <= 0)
+		return;
+	if (p[0].revents)
+		on_signal(a);
+	if (p[1].revents)
+		on_worker_message(a);
+	if (p[2].revents)
+		on_target_over(a);
+}
+
+/* The trace is there before the command ends: say so, the terminal would look stuck otherwise. */
+static void report(struct attach *a)
+{
+	progress_clear(&a->progress);
+	if (a->has_trace)
+		progress_summary(&a->totals, pid_of(a), a->python, a->config->folder);
+	else if (a->stopped_by_user && a->status == EXIT_OK) {
+		log_error("stopped before a Python was found in process %d: nothing was recorded",
+			  pid_of(a));
+		note_failure(a, EXIT_FAILED);
+	}
+	if (a->config->is_command && !a->command_over)
+		log_info("waiting for process %d to end", pid_of(a));
+}
+
+static void reap_worker(const struct attach *a)
+{
+	close(a->config->sock);
+	while (waitpid(a->config->worker, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+void attach_run(const struct attach_config *config, struct attach_result *ret)
+{
+	uint64_t now = clock_monotonic_ns();
+	struct attach a = {
+	    .config = config,
+	    .target = config->target,
+	    .retry_at_ns = now,
+	    .retry_delay_ns = RETRY_MIN_NS,
+	    .give_up_at_ns = now + PATIENCE_NS,
+	};
+
+	progress_init(&a.progress, config->quiet);
+	while (a.phase != OVER) {
+		decide(&a, clock_monotonic_ns());
+		wait_for_events(&a);
+	}
+	reap_worker(&a);
+	/* It may have ended a moment ago. */
+	if (!a.target_over && identity_has_ended(a.target))
+		on_target_over(&a);
+	report(&a);
+	while (!is_finished(&a))
+		wait_for_events(&a);
+	ret->has_trace = a.has_trace;
+	ret->exit_status = a.command_status ? a.command_status : a.status;
+}
