@@ -20,6 +20,7 @@ through. A stack that ends early is possible, for every prefix of a stack did ex
 import ast
 import collections
 import functools
+import itertools
 import os
 import re
 import tokenize
@@ -29,7 +30,8 @@ MAX_EXAMPLES = 10
 
 # Weights are in microseconds; examples are (reason, line of the export).
 Verdict = collections.namedtuple("Verdict", "possible impossible examples")
-Frame = collections.namedtuple("Frame", "file name line")
+# `count` frames in a row are the same: a deep recursion is one Frame.
+Frame = collections.namedtuple("Frame", "file name line count", defaults=(1,))
 Scope = collections.namedtuple("Scope", "name lines")
 
 SCOPES = {ast.ListComp: "<listcomp>", ast.SetComp: "<setcomp>", ast.DictComp: "<dictcomp>",
@@ -40,11 +42,12 @@ class Impossible(Exception):
     """Why a stack cannot have existed."""
 
 
-def parse_frame(text):
+@functools.lru_cache(maxsize=100000)
+def parse_frame(text, count=1):
     """file:function:line; the name without what it is nested in, which old CPythons don't know."""
     rest, _, line = text.rpartition(":")
     file, _, name = rest.rpartition(":")
-    return Frame(file, name.rpartition(".")[2], int(line))
+    return Frame(file, name.rpartition(".")[2], int(line), count)
 
 
 def parse_collapsed(lines):
@@ -53,7 +56,9 @@ def parse_collapsed(lines):
         text = text.rstrip("\n")
         if text:
             stack, _, count = text.rpartition(" ")
-            yield [parse_frame(frame) for frame in stack.split(";")], int(count), text
+            frames = [parse_frame(frame, len(list(same)))
+                      for frame, same in itertools.groupby(stack.split(";"))]
+            yield frames, int(count), text
 
 
 class Source:
@@ -196,6 +201,8 @@ def check_stack(source, stack, script, own):
             check_frame(source, frame)
         if caller and not is_generated(caller):
             check_call(source, caller, frame, is_direct)
+        if frame.count > 1:
+            check_call(source, frame, frame, True)
         caller, is_direct = frame, True
     if caller and caller.file == script and not is_direct:
         check_call(source, caller, None, is_direct)
@@ -207,18 +214,20 @@ def check_stack(source, stack, script, own):
 def expect_depth(stack, name, limit, bottom_line=None):
     """At most `limit` frames of that name, and just as many where the last of them is marked."""
     frames = [frame for frame in stack if frame.name == name]
-    if len(frames) > limit:
-        raise Impossible(f"{len(frames)} frames of {name}, there are never more than {limit}")
-    if frames and bottom_line and frames[-1].line == bottom_line and len(frames) != limit:
-        raise Impossible(f"{name} at line {bottom_line} with {len(frames)} frames, not {limit}")
+    depth = sum(frame.count for frame in frames)
+    if depth > limit:
+        raise Impossible(f"{depth} frames of {name}, there are never more than {limit}")
+    if frames and bottom_line and frames[-1].line == bottom_line and depth != limit:
+        raise Impossible(f"{name} at line {bottom_line} with {depth} frames, not {limit}")
 
 
 def tight(source, stack, script):
     calls = [frame for frame in stack if frame.name in ("ping", "pong")]
-    if len(calls) > 4:
-        raise Impossible(f"{len(calls)} frames of ping and pong")
-    if calls and calls[-1].line == source.at["bottom"] and len(calls) != 4:
-        raise Impossible(f"the last pong after {len(calls)} frames")
+    depth = sum(frame.count for frame in calls)
+    if depth > 4:
+        raise Impossible(f"{depth} frames of ping and pong")
+    if calls and calls[-1].line == source.at["bottom"] and depth != 4:
+        raise Impossible(f"the last pong after {depth} frames")
 
 
 def gen_depth(source, stack, script):
@@ -252,7 +261,7 @@ def coroutines(source, stack, script):
 
 def exec_churn(source, stack, script):
     generated = [frame for frame in stack if is_generated(frame)]
-    if len(generated) > 2:
+    if sum(frame.count for frame in generated) > 2:
         raise Impossible("more than two generated frames")
     for frame in generated:
         check_generated(frame)

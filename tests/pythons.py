@@ -87,8 +87,10 @@ class Interpreter:
         if is_text:
             pathlib.Path(outside, name).write_text(script, encoding="utf-8")
         else:
+            # With its neighbours, which it may import.
             name = os.path.basename(script)
-            shutil.copyfile(script, os.path.join(outside, name))
+            for path in glob.glob(os.path.join(os.path.dirname(script), "*.py")):
+                shutil.copy(path, outside)
         return os.path.join(inside, name)
 
     def start(self, script, *args, env=None, **popen):

@@ -51,7 +51,7 @@ async def stream(n):
 async def task_three(rounds):
     for _ in range(rounds):
         async for item in stream(5):  # call:stream,foreign
-            count(item)  # call:count
+            count(item)  # call:count,foreign[-3.9]
         await asyncio.sleep(0)  # call:foreign
 
 

@@ -1,22 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Deep steady stacks of many kinds, all blocked, for an exact comparison.
-
-Prints "ready", and then one line of JSON: for each blocked thread the frames, outermost first,
-as the interpreter itself sees them: [file, name, qualified name or null, line].
-"""
+"""Deep steady stacks of many kinds, all blocked, for an exact comparison (see steady.py)."""
 
 import asyncio
 import functools
-import json
-import sys
-import threading
-import time
 
-END = time.monotonic() + float(sys.argv[1]) if len(sys.argv) > 1 else float("inf")
-
-
-def block():
-    time.sleep(1e6)  # at:blocked
+import steady
+from steady import block
 
 
 def plain(depth):
@@ -112,51 +101,7 @@ def executed():
     exec("def inner():\n    return block()\n\n\ninner()", {"block": block})
 
 
-THREADS = [
-    threading.Thread(target=target, args=args)
-    for target, args in (
-        (plain, (5,)), (deep, ()), (lambda: list(generator(7)), ()), (expression, ()),
-        (comprehension, ()), (Base.still, ()), (callbacks, ()), (unwinding, ()), (keywords, ()),
-        (loop, ()), (class_body, ()), (executed, ()),
-    )
-]
-
-
-def marked(name):
-    with open(__file__, encoding="utf-8") as file:
-        for number, text in enumerate(file, 1):
-            if text.rstrip().endswith("# at:" + name):
-                return number
-    raise LookupError(name)
-
-
-def frames_of(frame):
-    frames = []
-    while frame:
-        code = frame.f_code
-        frames.append([code.co_filename, code.co_name, getattr(code, "co_qualname", None),
-                       frame.f_lineno])
-        frame = frame.f_back
-    return frames[::-1]
-
-
-def wait_until_blocked(line, deadline):
-    """A thread that is on the line that sleeps stays there."""
-    while True:
-        current = sys._current_frames()
-        stacks = [frames_of(current[thread.ident]) for thread in THREADS]
-        if all(stack[-1][1] == "block" and stack[-1][3] == line for stack in stacks):
-            return stacks
-        if time.monotonic() > deadline:
-            raise TimeoutError("threads did not come to rest")
-        time.sleep(0.01)
-
-
-for thread in THREADS:
-    thread.daemon = True
-    thread.start()
-STACKS = wait_until_blocked(marked("blocked"), time.monotonic() + 60)
-print("ready", flush=True)
-print(json.dumps(STACKS), flush=True)
-while time.monotonic() < END:
-    time.sleep(0.1)
+steady.run([
+    functools.partial(plain, 5), deep, lambda: list(generator(7)), expression, comprehension,
+    Base.still, callbacks, unwinding, keywords, loop, class_body, executed,
+])
