@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""No false stack in any trace: every target on every interpreter, as fast as it goes.
+
+    TRACKEXEC_SECONDS=N     record each target that long (default 0.5)
+    TRACKEXEC_SNAPSHOTS=N   go on until there are so many snapshots per interpreter
+    TRACKEXEC_PYTHON=LABEL  only this interpreter (see tests/pythons.py list)
+    TRACKEXEC_TARGET=NAME   only this target
+"""
+
+import os
+import unittest
+
+from recording import Recording, Target, count
+import judges
+import pythons
+
+SECONDS = float(os.environ.get("TRACKEXEC_SECONDS", 0.5))
+SNAPSHOTS = int(os.environ.get("TRACKEXEC_SNAPSHOTS", 0))
+MAX_DROPPED_PERCENT = 10
+
+
+def wanted(variable, name):
+    return os.environ.get(variable, name) == name
+
+
+class Figures:
+    """Sums over the recordings of one interpreter and target."""
+
+    def __init__(self):
+        self.snapshots = self.cut = self.dropped = 0
+        self.seconds = 0.0
+
+    def add(self, info):
+        self.snapshots += info["snapshots"]
+        self.cut += count(info["cut"])
+        self.dropped += count(info["dropped"])
+        self.seconds += info["duration_s"]
+
+    def dropped_percent(self):
+        return 100 * self.dropped / max(1, self.snapshots + self.dropped)
+
+    def row(self, label, name):
+        return (f"{label:16} {name:16} {self.snapshots:10,} snapshots "
+                f"{self.snapshots / max(self.seconds, 1e-9):10,.0f}/s  "
+                f"cut {100 * self.cut / max(1, self.snapshots):5.2f} %  "
+                f"dropped {self.dropped_percent():5.2f} %")
+
+
+class Stacks(unittest.TestCase):
+    def record(self, python, name, figures):
+        with Target(python, name) as target:
+            with Recording(target.process.pid, "--all", "--rate", "max",
+                           duration_s=SECONDS) as recording:
+                figures.add(recording.info())
+                return judges.JUDGES[name](recording.collapsed(), target.script, python.version)
+
+    def check(self, python, name, figures):
+        with self.subTest(python=python.label, target=name):
+            verdict = self.record(python, name, figures)
+            self.assertEqual(verdict.examples, [], f"{verdict.impossible} µs of impossible stacks")
+            self.assertGreater(verdict.possible, 0)
+            self.assertLess(figures.dropped_percent(), MAX_DROPPED_PERCENT)
+
+    def test_no_impossible_stack(self):
+        for python in pythons.interpreters():
+            if not wanted("TRACKEXEC_PYTHON", python.label):
+                continue
+            figures = {name: Figures() for name in judges.NAMES if wanted("TRACKEXEC_TARGET", name)}
+            before = -1
+            # A turn that adds nothing has failed already.
+            while before < sum(f.snapshots for f in figures.values()) and (
+                    before < 0 or sum(f.snapshots for f in figures.values()) < SNAPSHOTS):
+                before = sum(f.snapshots for f in figures.values())
+                for name in figures:
+                    self.check(python, name, figures[name])
+            for name, sums in figures.items():
+                print(sums.row(python.label, name), flush=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
