@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/units.h"
 #include "common/xalloc.h"
@@ -35,20 +34,17 @@ static const struct option long_options[] = {
 /* "+": options end at the command's first word. ":": we report missing arguments ourselves. */
 static const char short_options[] = "+:p:o:r:d:qvh";
 
-static int parse_pid(const char *text, pid_t *ret)
+static int set_pid(struct record_options *o, const char *text)
 {
-	unsigned long value;
-	char *end;
+	uint64_t value;
 
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || value == 0 || value > INT_MAX) {
+	if (parse_count(text, INT_MAX, &value) < 0) {
 		log_error("--pid %s is not a process id: give a number, as `pgrep -a python` "
 			  "shows them",
 			  text);
 		return -EINVAL;
 	}
-	*ret = (pid_t)value;
+	o->pid = (pid_t)value;
 	return 0;
 }
 
@@ -101,14 +97,13 @@ static int split_packages(const char *list, char ***ret)
 static int set_packages(struct record_options *o, const char *list)
 {
 	record_options_done(o);
-	o->follow = FOLLOW_PACKAGES;
 	o->packages_text = list;
 	return split_packages(list, &o->packages);
 }
 
 static int set_rate(struct record_options *o, const char *text)
 {
-	if (units_parse_rate(text, &o->rate_hz) == 0)
+	if (parse_rate(text, &o->rate_hz) == 0)
 		return 0;
 	log_error("--rate %s is not a rate: give snapshots per second, as 5000, 1k, 10khz or max",
 		  text);
@@ -117,7 +112,7 @@ static int set_rate(struct record_options *o, const char *text)
 
 static int set_duration(struct record_options *o, const char *text)
 {
-	if (units_parse_duration(text, &o->duration_ns) == 0 && o->duration_ns > 0)
+	if (parse_duration(text, &o->duration_ns) == 0)
 		return 0;
 	log_error("--duration %s is not a duration: give seconds, or a unit as in 500ms, 10s, 5min",
 		  text);
@@ -128,7 +123,7 @@ static int set_option(struct record_options *o, int code)
 {
 	switch (code) {
 	case 'p':
-		return parse_pid(optarg, &o->pid);
+		return set_pid(o, optarg);
 	case 'o':
 		o->output = optarg;
 		if (*optarg)
@@ -143,7 +138,6 @@ static int set_option(struct record_options *o, int code)
 		return set_packages(o, optarg);
 	case OPT_ALL:
 		o->follow = FOLLOW_ALL;
-		o->packages_text = "*";
 		return 0;
 	case OPT_NAME:
 		o->name = optarg;
@@ -176,13 +170,21 @@ static void report_bad_option(int code, char **argv)
 		log_error("unknown option %s", word);
 }
 
-/* Exactly one target; nothing that contradicts itself. */
-static int check_target(struct record_options *o, int n_words, char **words)
+static int check_follow(struct record_options *o)
 {
 	if (o->packages && o->follow == FOLLOW_ALL) {
 		log_error("--packages and --all contradict each other: give one of them");
 		return -EINVAL;
 	}
+	if (o->follow == FOLLOW_ALL)
+		o->packages_text = "*";
+	else if (o->packages)
+		o->follow = FOLLOW_PACKAGES;
+	return 0;
+}
+
+static int check_target(struct record_options *o, int n_words, char **words)
+{
 	if (o->pid && n_words > 0) {
 		log_error("give either --pid or a command, not both");
 		return -EINVAL;
@@ -219,6 +221,8 @@ int record_options_parse(int argc, char **argv, struct record_options *ret)
 			r = set_option(&o, code);
 		}
 	}
+	if (r == 0 && !o.help)
+		r = check_follow(&o);
 	if (r == 0 && !o.help)
 		r = check_target(&o, argc - optind, argv + optind);
 	if (r < 0) {
