@@ -111,7 +111,7 @@ int parse_count(const char *text, uint64_t max, uint64_t *ret)
 
 		if (*text < '0' || *text > '9')
 			return -EINVAL;
-		if (value > (max - digit) / 10)
+		if (digit > max || value > (max - digit) / 10)
 			return -ERANGE;
 		value = value * 10 + digit;
 	}
