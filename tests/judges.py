@@ -340,3 +340,23 @@ def line_weights(lines, script, function):
                 weights[frame.line] += weight
                 break
     return weights
+
+
+def true_shares(truth, start_ns=None, end_ns=None):
+    """{name: share} of known_shares' own report, or of the stretch between two monotonic times."""
+    names = [line["name"] for line in truth["lines"]]
+    sums = [line["ns"] for line in truth["lines"]]
+    if start_ns is not None:
+        inside = [sums for time, *sums in truth["history"] if start_ns <= time <= end_ns]
+        if len(inside) < 2:
+            raise ValueError("known_shares did not run in that stretch")
+        sums = [last - first for first, last in zip(inside[0], inside[-1])]
+    return {name: ns / sum(sums) for name, ns in zip(names, sums)}
+
+
+def recorded_shares(truth, lines, script):
+    """{name: share} of the same lines in an export; of their sum, as in true_shares()."""
+    weights = line_weights(lines, script, truth["lines"][0]["function"])
+    sums = {line["name"]: weights[line["line"]] for line in truth["lines"]}
+    total = sum(sums.values()) or 1
+    return {name: weight / total for name, weight in sums.items()}

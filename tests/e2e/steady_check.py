@@ -30,19 +30,25 @@ def differences(stack, seen):
     return f"{len(stack)} and {len(best)} frames; first difference: {pairs[:1]}"
 
 
-def check(case, python, name):
-    """Every thread's stack is in the export, and no other one but the main thread's."""
+def record_steady(python, name):
+    """(what the interpreter says, what was recorded) of a program's stacks."""
     folder = python.folder()[1]
     with Target(python, name, env={"TMPDIR": folder}) as target:
         truth = json.loads(target.lines.read())
         with Recording(target.process.pid, "--all", "--rate", "1k",
                        duration_s=0.5) as recording:
-            seen = {parse_stack(line.rstrip("\n")) for line in recording.collapsed()}
+            return truth, {parse_stack(line.rstrip("\n")) for line in recording.collapsed()}
+
+
+def check(case, python, name):
+    """Every thread's stack is in the export, and no other one but the main thread's."""
+    truth, seen = record_steady(python, name)
     # Qualified names are the code object's own from 3.11 on.
     qualified = python.version >= (3, 11)
     expected = {expected_stack(stack, qualified) for stack in truth}
     for stack in expected:
         with case.subTest(python=python.label, leaf=stack[-2]):
             case.assertTrue(stack in seen, "not seen: " + differences(stack, seen))
-    others = {stack for stack in seen - expected if stack[0][1] != "<module>"}
-    case.assertEqual(others, set(), python.label)
+    with case.subTest(python=python.label, leaf="others"):
+        others = {stack for stack in seen - expected if stack[0][1] != "<module>"}
+        case.assertEqual(others, set())

@@ -183,5 +183,20 @@ class FalseStacks(unittest.TestCase):
         self.expect("exec_churn", "line 90", *frames, "<gen-2>/work_002:90")
 
 
+class Shares(unittest.TestCase):
+    TRUTH = {"lines": [{"name": "a", "line": 7, "function": "turn", "ns": 300},
+                       {"name": "b", "line": 9, "function": "turn", "ns": 100}],
+             "history": [[1000, 0, 0], [2000, 10, 10], [3000, 110, 310]]}
+
+    def test_of_the_whole_run_and_of_a_stretch(self):
+        self.assertEqual(judges.true_shares(self.TRUTH), {"a": 0.75, "b": 0.25})
+        self.assertEqual(judges.true_shares(self.TRUTH, 1500, 3000), {"a": 0.25, "b": 0.75})
+
+    def test_of_an_export_count_what_the_lines_call(self):
+        lines = ["/t.py:<module>:1;/t.py:turn:7 2", "/t.py:<module>:1;/t.py:turn:8 50",
+                 "/t.py:<module>:1;/t.py:turn:7;/t.py:leaf:2 4", "/t.py:turn:9 2"]
+        self.assertEqual(judges.recorded_shares(self.TRUTH, lines, "/t.py"), {"a": 0.75, "b": 0.25})
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -11,7 +11,8 @@ import steady_check
 class Lines(unittest.TestCase):
     def test_are_what_the_interpreter_says(self):
         for python in pythons.interpreters():
-            steady_check.check(self, python, "odd_lines")
+            with self.subTest(python=python.label):
+                steady_check.check(self, python, "odd_lines")
 
 
 if __name__ == "__main__":
