@@ -171,7 +171,6 @@ def file_key(path):
 
 @contextlib.contextmanager
 def probe_cache():
-    HOME.mkdir(parents=True, exist_ok=True)
     path = HOME / "list.json"
     try:
         cache = json.loads(path.read_text())
@@ -179,7 +178,11 @@ def probe_cache():
         cache = {}
     before = dict(cache)
     yield cache
-    if cache != before:
+    if cache == before:
+        return
+    # A tree of another user's is not ours to write to: then everything is asked each time.
+    with contextlib.suppress(OSError):
+        HOME.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(f".{os.getpid()}")
         new.write_text(json.dumps(cache, indent=1))
         new.replace(path)

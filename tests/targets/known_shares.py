@@ -21,8 +21,8 @@ END = time.monotonic() + float(sys.argv[1]) if len(sys.argv) > 1 else float("inf
 
 NAMES = ("crc_small", "crc_big", "calls", "chain", "generator", "loop", "sleep")
 clock = time.perf_counter_ns
-SMALL = bytes(40 << 10)
-BIG = bytes(120 << 10)
+SMALL = bytes(100 << 10)
+BIG = bytes(400 << 10)
 
 
 def leaf(x):
@@ -72,13 +72,13 @@ def turn(sums):
     t1 = clock()
     zlib.crc32(BIG)  # share:crc_big
     t2 = clock()
-    calls(500)  # call:calls share:calls
+    calls(2000)  # call:calls share:calls
     t3 = clock()
-    chains(40)  # call:chains share:chain
+    chains(150)  # call:chains share:chain
     t4 = clock()
-    generator(800)  # call:generator share:generator
+    generator(3000)  # call:generator share:generator
     t5 = clock()
-    loop(1000)  # call:loop share:loop
+    loop(4000)  # call:loop share:loop
     t6 = clock()
     time.sleep(0.0001)  # share:sleep
     t7 = clock()
