@@ -441,7 +441,7 @@ int block_decoder_new(struct unpacker *unpacker, const void *data, size_t len,
 	struct input in = {data, (const uint8_t *)data + len};
 	size_t packed_len[N_STREAMS], size;
 
-	if (get_header(d, &in, packed_len) < 0)
+	if (len == 0 || get_header(d, &in, packed_len) < 0)
 		return -EBADMSG;
 	for (int i = 0; i < N_STREAMS; i++) {
 		if (packed_len[i] > (size_t)(in.end - in.at) ||

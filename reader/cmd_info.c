@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* trackexec info: what was recorded, how, and how well. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/command.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/text.h"
+#include "common/units.h"
+#include "common/xalloc.h"
+#include "reader/json.h"
+#include "reader/report.h"
+#include "reader/trace.h"
+
+DEFINE_CLEANUP(struct trace *, trace_close)
+
+enum {
+	TEXT_NAME,
+	TEXT_COMMAND,
+	TEXT_EXECUTABLE,
+	TEXT_PYTHON,
+	TEXT_HOST,
+	TEXT_PACKAGES,
+	TEXT_TIME_ZONE,
+	TEXT_END_REASON,
+	TEXT_RECORDER,
+	N_TEXTS,
+};
+
+static const char *const text_keys[N_TEXTS] = {
+    [TEXT_NAME] = META_NAME,
+    [TEXT_COMMAND] = META_COMMAND,
+    [TEXT_EXECUTABLE] = META_EXECUTABLE,
+    [TEXT_PYTHON] = META_PYTHON,
+    [TEXT_HOST] = META_HOST,
+    [TEXT_PACKAGES] = META_PACKAGES,
+    [TEXT_TIME_ZONE] = META_TIME_ZONE,
+    [TEXT_END_REASON] = META_END_REASON,
+    [TEXT_RECORDER] = META_RECORDER,
+};
+
+struct info {
+	const char *path;
+	char *texts[N_TEXTS]; /* as stored, NULL when not there */
+	int64_t pid;
+	int64_t start_realtime_ns;
+	int64_t utc_offset_s;
+	double rate_hz; /* 0: as fast as it goes */
+	double seconds;
+	uint64_t bytes;
+	uint64_t snapshots;
+	uint64_t cut[N_CUT_REASONS], all_cut;
+	uint64_t dropped[N_DROP_REASONS], all_dropped;
+	uint64_t lines_unknown, names_truncated;
+	struct trace_summary summary;
+	struct trace_gaps gaps[N_GAP_REASONS], all_gaps;
+};
+
+static void note(int *error, int r)
+{
+	if (r < 0 && r != -ENOENT && *error == 0)
+		*error = r;
+}
+
+static void collect_counters(struct trace *t, struct info *ret, int *error)
+{
+	char name[64];
+
+	note(error, trace_counter(t, COUNTER_SNAPSHOTS, &ret->snapshots));
+	note(error, trace_counter(t, COUNTER_LINES_UNKNOWN, &ret->lines_unknown));
+	note(error, trace_counter(t, COUNTER_NAMES_TRUNCATED, &ret->names_truncated));
+	for (unsigned i = 0; i < N_CUT_REASONS; i++) {
+		snprintf(name, sizeof(name), COUNTER_CUT "%s", cut_reason_name(i));
+		note(error, trace_counter(t, name, &ret->cut[i]));
+		ret->all_cut += ret->cut[i];
+	}
+	for (unsigned i = 0; i < N_DROP_REASONS; i++) {
+		snprintf(name, sizeof(name), COUNTER_DROPPED "%s", drop_reason_name(i));
+		note(error, trace_counter(t, name, &ret->dropped[i]));
+		ret->all_dropped += ret->dropped[i];
+	}
+}
+
+/* Returns the first error; what could be read is there nevertheless. */
+static int collect(struct trace *t, struct info *ret)
+{
+	uint64_t start_ns = 0, end_ns = 0;
+	int error = 0;
+
+	*ret = (struct info){.path = trace_path(t), .bytes = trace_size(t)};
+	for (int i = 0; i < N_TEXTS; i++)
+		note(&error, trace_meta_text(t, text_keys[i], &ret->texts[i]));
+	note(&error, trace_meta_int(t, META_PID, &ret->pid));
+	note(&error, trace_meta_int(t, META_START_REALTIME, &ret->start_realtime_ns));
+	note(&error, trace_meta_int(t, META_UTC_OFFSET, &ret->utc_offset_s));
+	note(&error, trace_meta_real(t, META_RATE, &ret->rate_hz));
+	note(&error, trace_span(t, &start_ns, &end_ns));
+	ret->seconds = (double)(end_ns - start_ns) / (double)NS_PER_S;
+	note(&error, trace_summarise(t, &ret->summary));
+	note(&error, trace_sum_gaps(t, ret->gaps));
+	for (unsigned i = 0; i < N_GAP_REASONS; i++) {
+		ret->all_gaps.n += ret->gaps[i].n;
+		ret->all_gaps.ns += ret->gaps[i].ns;
+		ret->all_gaps.lost += ret->gaps[i].lost;
+	}
+	collect_counters(t, ret, &error);
+	return error;
+}
+
+static void info_done(struct info *info)
+{
+	for (int i = 0; i < N_TEXTS; i++)
+		free(info->texts[i]);
+}
+
+static double per_second(const struct info *info)
+{
+	return info->seconds > 0 ? (double)info->snapshots / info->seconds : 0;
+}
+
+/* --- JSON --- */
+
+static void print_json_gaps(struct json_writer *j, const struct info *info)
+{
+	json_count(j, "gaps", info->all_gaps.n);
+	json_real(j, "gaps_s", (double)info->all_gaps.ns / (double)NS_PER_S, 6);
+	json_count(j, "lost", info->all_gaps.lost);
+	json_object(j, "gaps_by_reason");
+	for (unsigned i = 0; i < N_GAP_REASONS; i++) {
+		if (info->gaps[i].n)
+			json_count(j, gap_reason_name(i), info->gaps[i].n);
+	}
+	json_object_end(j);
+}
+
+static void print_json(const struct info *info)
+{
+	struct json_writer j;
+
+	json_begin(&j, stdout);
+	json_string(&j, "trace", info->path);
+	for (int i = 0; i < N_TEXTS; i++)
+		json_string(&j, text_keys[i], info->texts[i]);
+	json_int(&j, "pid", info->pid);
+	json_real(&j, "start_unix_s", (double)info->start_realtime_ns / (double)NS_PER_S, 6);
+	json_int(&j, "utc_offset_s", info->utc_offset_s);
+	json_real(&j, "duration_s", info->seconds, 6);
+	json_count(&j, "threads", info->summary.n_threads);
+	if (info->rate_hz > 0) {
+		json_real(&j, "rate_asked_hz", info->rate_hz, 3);
+	} else {
+		json_null(&j, "rate_asked_hz");
+		json_string(&j, "rate_asked", "max");
+	}
+	json_count(&j, "snapshots", info->snapshots);
+	json_real(&j, "snapshots_per_s", per_second(info), 3);
+	json_count(&j, "cut", info->all_cut);
+	json_object(&j, "cut_by_reason");
+	for (unsigned i = 0; i < N_CUT_REASONS; i++)
+		json_count(&j, cut_reason_name(i), info->cut[i]);
+	json_object_end(&j);
+	json_count(&j, "dropped", info->all_dropped);
+	json_object(&j, "dropped_by_reason");
+	for (unsigned i = 0; i < N_DROP_REASONS; i++)
+		json_count(&j, drop_reason_name(i), info->dropped[i]);
+	json_object_end(&j);
+	json_count(&j, "lines_unknown", info->lines_unknown);
+	json_count(&j, "names_truncated", info->names_truncated);
+	json_count(&j, "transitions", info->summary.n_events);
+	json_count(&j, "blocks", info->summary.n_blocks);
+	json_count(&j, "bytes", info->bytes);
+	json_real(&j, "observed_s", (double)info->summary.observed_ns / (double)NS_PER_S, 6);
+	print_json_gaps(&j, info);
+	json_end(&j);
+}
+
+/* --- for people --- */
+
+static char *shown(const char *text)
+{
+	if (!text)
+		return xstrdup("?");
+	return text_escape(text, strlen(text), "", text_locale_charset());
+}
+
+static void print_start(const struct info *info)
+{
+	auto_free char *zone = shown(info->texts[TEXT_TIME_ZONE]);
+	time_t local = (time_t)(info->start_realtime_ns / (int64_t)NS_PER_S + info->utc_offset_s);
+	int64_t minutes = info->utc_offset_s / 60;
+	char text[64] = "?";
+	struct tm tm;
+
+	/* In the recording machine's zone: the reading one may be elsewhere. */
+	if (gmtime_r(&local, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	printf("Started      %s %c%02d%02d (%s)\n", text, minutes < 0 ? '-' : '+',
+	       (int)((minutes < 0 ? -minutes : minutes) / 60 % 100),
+	       (int)((minutes < 0 ? -minutes : minutes) % 60), zone);
+}
+
+static void print_process(const struct info *info)
+{
+	auto_free char *path =
+	    text_escape(info->path, strlen(info->path), "", text_locale_charset());
+	auto_free char *name = shown(info->texts[TEXT_NAME]);
+	auto_free char *host = shown(info->texts[TEXT_HOST]);
+	auto_free char *command = shown(info->texts[TEXT_COMMAND]);
+	auto_free char *python = shown(info->texts[TEXT_PYTHON]);
+	auto_free char *executable = shown(info->texts[TEXT_EXECUTABLE]);
+	auto_free char *packages = shown(info->texts[TEXT_PACKAGES]);
+	char bytes[UNITS_MAX];
+
+	format_bytes(info->bytes, bytes);
+	printf("Trace        %s (%s)\n", path, bytes);
+	printf("Process      %s, PID %" PRId64 ", on %s\n", name, info->pid, host);
+	printf("Command      %s\n", command);
+	printf("Interpreter  Python %s (%s)\n", python, executable);
+	printf("Followed     %s\n", strcmp(packages, "") == 0	 ? "own code"
+				    : strcmp(packages, "*") == 0 ? "all code"
+								 : packages);
+	print_start(info);
+}
+
+static void print_span(const struct info *info)
+{
+	auto_free char *reason = shown(info->texts[TEXT_END_REASON]);
+	const char *micro = text_locale_charset() == TEXT_UTF8 ? "\u00b5" : "u";
+	char span[UNITS_MAX], threads[UNITS_MAX], asked[UNITS_MAX], reached[UNITS_MAX];
+
+	format_duration((uint64_t)(info->seconds * (double)NS_PER_S), micro, span);
+	format_count(info->summary.n_threads, threads);
+	printf("Span         %s; %s\n", span,
+	       info->texts[TEXT_END_REASON] ? reason
+					    : "no end yet: still being recorded, or cut off");
+	printf("Threads      %s\n", threads);
+	format_count((uint64_t)(info->rate_hz + 0.5), asked);
+	format_count((uint64_t)(per_second(info) + 0.5), reached);
+	printf("Rate         %s%s asked, %s/s reached\n", info->rate_hz > 0 ? asked : "maximum",
+	       info->rate_hz > 0 ? "/s" : "", reached);
+}
+
+/* "12 (0.05 %): torn 10, depth 2" */
+static void print_reasons(const char *label, uint64_t all, uint64_t of, const uint64_t *counts,
+			  unsigned n, const char *(*name)(unsigned))
+{
+	const char *separator = ": ";
+	char count[UNITS_MAX];
+
+	format_count(all, count);
+	printf("%-12s %s (%.2f %%)", label, count, of ? 100.0 * (double)all / (double)of : 0);
+	for (unsigned i = 0; i < n; i++) {
+		if (!counts[i])
+			continue;
+		format_count(counts[i], count);
+		printf("%s%s %s", separator, name(i), count);
+		separator = ", ";
+	}
+	putchar('\n');
+}
+
+static const char *cut_name(unsigned i)
+{
+	return cut_reason_name(i);
+}
+
+static const char *drop_name(unsigned i)
+{
+	return drop_reason_name(i);
+}
+
+static void print_gaps(const struct info *info)
+{
+	const char *micro = text_locale_charset() == TEXT_UTF8 ? "\u00b5" : "u";
+	const char *separator = ": ";
+	char time[UNITS_MAX], lost[UNITS_MAX];
+
+	if (!info->all_gaps.n) {
+		puts("Gaps         none");
+		return;
+	}
+	format_duration(info->all_gaps.ns, micro, time);
+	format_count(info->all_gaps.lost, lost);
+	printf("Gaps         %" PRIu64 ", %s in all, %s transitions known to be lost",
+	       info->all_gaps.n, time, lost);
+	for (unsigned i = 0; i < N_GAP_REASONS; i++) {
+		if (!info->gaps[i].n)
+			continue;
+		format_duration(info->gaps[i].ns, micro, time);
+		printf("%s%s %" PRIu64 " (%s)", separator, gap_reason_name(i), info->gaps[i].n,
+		       time);
+		separator = ", ";
+	}
+	putchar('\n');
+}
+
+static void print_counts(const struct info *info)
+{
+	uint64_t looked = info->snapshots + info->all_dropped;
+	char count[UNITS_MAX], blocks[UNITS_MAX];
+
+	format_count(info->snapshots, count);
+	printf("Snapshots    %s\n", count);
+	print_reasons("Cut", info->all_cut, looked, info->cut, N_CUT_REASONS, cut_name);
+	print_reasons("Dropped", info->all_dropped, looked, info->dropped, N_DROP_REASONS,
+		      drop_name);
+	format_count(info->summary.n_events, count);
+	format_count(info->summary.n_blocks, blocks);
+	printf("Transitions  %s in %s blocks", count, blocks);
+	if (info->summary.n_events)
+		printf(", %.2f bytes each on disk",
+		       (double)info->bytes / (double)info->summary.n_events);
+	putchar('\n');
+	if (info->lines_unknown) {
+		format_count(info->lines_unknown, count);
+		printf("Unknown      %s frames without a line\n", count);
+	}
+	if (info->names_truncated) {
+		format_count(info->names_truncated, count);
+		printf("Shortened    %s names longer than the limit\n", count);
+	}
+	print_gaps(info);
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct option options[] = {
+	    {"json", no_argument, NULL, 'j'},
+	    {"help", no_argument, NULL, 'h'},
+	    {0},
+	};
+	auto_release(trace_close) struct trace *t = NULL;
+	struct info info;
+	int as_json = 0, option, status, r;
+
+	while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
+		switch (option) {
+		case 'j':
+			as_json = 1;
+			break;
+		case 'h':
+			fputs(cmd_info.help, stdout);
+			return EXIT_OK;
+		default:
+			return command_usage_error(&cmd_info);
+		}
+	}
+	status = report_open(&cmd_info, argc, argv, optind, &t);
+	if (status != EXIT_OK)
+		return status;
+	r = collect(t, &info);
+	if (as_json) {
+		print_json(&info);
+	} else {
+		print_process(&info);
+		print_span(&info);
+		print_counts(&info);
+	}
+	info_done(&info);
+	return r < 0 ? report_damage(t, r, "what could be read is shown") : EXIT_OK;
+}
+
+const struct command cmd_info = {
+    .name = "info",
+    .summary = "show what was recorded, how, and how well",
+    .help = "Usage: trackexec info [--json] TRACE\n"
+	    "\n"
+	    "Show what was recorded, how, and how well: process, interpreter, span, threads,\n"
+	    "snapshots taken, cut and dropped, transitions, gaps. TRACE is a trace's folder\n"
+	    "or its trace.db; it may still be being recorded.\n"
+	    "\n"
+	    "Options:\n"
+	    "  -j, --json  as one JSON object; times in seconds, rates per second\n"
+	    "  -h, --help  show this help\n"
+	    "\n"
+	    "Words:\n"
+	    "  snapshot    one look at one running thread\n"
+	    "  cut         more of the stack was there than could be proven\n"
+	    "  dropped     nothing of it could be proven\n"
+	    "  transition  a difference between two snapshots of a thread\n"
+	    "  gap         time in which we know that we did not look\n"
+	    "\n"
+	    "Examples:\n"
+	    "  trackexec info trackexec-app-4242\n"
+	    "  trackexec info --json trackexec-app-4242 | jq .dropped\n",
+    .run = run,
+};
