@@ -38,6 +38,10 @@ SCOPES = {ast.ListComp: "<listcomp>", ast.SetComp: "<setcomp>", ast.DictComp: "<
           ast.GeneratorExp: "<genexpr>", ast.Lambda: "<lambda>"}
 
 
+# [caller>]callee[FIRST-LAST], the last brackets literally
+MARK = re.compile(r"(?:({0})>)?({0})(?:\[([\d.]*)-([\d.]*)\])?".format(r"\w+|<\w+>"))
+
+
 class Impossible(Exception):
     """Why a stack cannot have existed."""
 
@@ -100,9 +104,7 @@ class Source:
     def _read_marks(self, comment, line):
         for kind, value in re.findall(r"\b(call|thread|at):(\S+)", comment):
             for item in value.split(","):
-                match = re.fullmatch(r"(?:({0})>)?({0})(?:\[([\d.]*)-([\d.]*)\])?".format(r"\w+|<\w+>"),
-                                     item)
-                caller, callee, first, last = match.groups()
+                caller, callee, first, last = MARK.fullmatch(item).groups()
                 if not self._is_version(first, last):
                     continue
                 if kind == "call":
@@ -124,7 +126,7 @@ class Source:
         return any(frame.line in scope.lines for scope in self.scopes.get(frame.name, ()))
 
     def callees(self, frame):
-        """What this frame can have called; a frame without a line: anything that its scope calls."""
+        """What this frame can have called; without a line: anything that its scope calls."""
         if frame.line == 0:
             return {callee for (line, caller), names in self.calls.items() for callee in names
                     if caller in (None, frame.name) and any(
@@ -176,7 +178,7 @@ def check_bottom(source, stack, script, own):
 
 
 def check_call(source, caller, callee, is_direct):
-    """A frame of the target and what stands on it; callee None: code of another file, at the top."""
+    """A frame of the target and what stands on it; callee None: other code at the top."""
     names = source.callees(caller)
     if callee is None:
         if "foreign" not in names:

@@ -59,7 +59,7 @@ class Interpreter:
 
     @property
     def command(self):
-        """The words that start it; they exec, so the process keeps the id that it is started with."""
+        """The words that start it; they exec, so the process keeps its id."""
         return ["chroot", self.root, self.path] if self.root else [self.path]
 
     @property
@@ -327,8 +327,8 @@ def fetch_suite(suite, mirror):
     unpack(sorted(archives.glob("*.deb")), new)
     shutil.rmtree(home / "root", ignore_errors=True)
     new.rename(home / "root")
-    missing = [version for version in SUITES[suite] if version not in versions]
-    done.write_text(", ".join(versions) + (f" (not there: {', '.join(missing)})" if missing else ""))
+    missing = ", ".join(version for version in SUITES[suite] if version not in versions)
+    done.write_text(", ".join(versions) + (f" (not there: {missing})" if missing else ""))
     shutil.rmtree(HOME / "apt" / suite)
     return f"{suite}: {done.read_text()}"
 

@@ -96,12 +96,8 @@ class Recording:
     def collapsed(self):
         """The lines of the export, one after the other: deep stacks make them long and many."""
         command = [TRACKEXEC, "export", "--format", "collapsed", self.trace]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8",
+                              errors="surrogateescape") as process:
             yield from process.stdout
         if process.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: status {process.returncode}")
-
-
-def count(figure):
-    """A figure of `info --json`: a number, or numbers by reason."""
-    return sum(figure.values()) if isinstance(figure, dict) else figure

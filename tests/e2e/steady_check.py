@@ -16,8 +16,17 @@ def parse_stack(text):
     return tuple(frames)
 
 
+def escape(text):
+    """As the export writes names: what would end a frame or a line, and backslashes."""
+    def escaped(character):
+        if character == "\\":
+            return "\\\\"
+        return f"\\x{ord(character):02x}" if character == ";" or ord(character) < 32 else character
+    return "".join(map(escaped, text))
+
+
 def expected_stack(stack, qualified):
-    return tuple((file, qualname if qualified and qualname else name, line or 0)
+    return tuple((escape(file), escape(qualname if qualified and qualname else name), line or 0)
                  for file, name, qualname, line in stack)
 
 

@@ -168,7 +168,8 @@ class FalseStacks(unittest.TestCase):
 
     def test_wrong_thread_start(self):
         script = f"{judges.TARGETS}/threads.py"
-        line = f"/lib/threading.py:_bootstrap:1;{script}:lock_user:{mark('threads', 'lock_user', 'with LOCK:')} 1"
+        number = mark("threads", "lock_user", "with LOCK:")
+        line = f"/lib/threading.py:_bootstrap:1;{script}:lock_user:{number} 1"
         self.assertIn("no thread starts", judges.judge("threads", [line]).examples[0][0])
 
     def test_comprehension_of_another_version(self):

@@ -117,7 +117,8 @@ def long_jumps():
 
 def loop_back(gap):
     """From the call back to the loop's head, over many lines; the second turn blocks."""
-    text = "def back():\n    for f in (pick, block):\n" + "\n" * gap + "        f(*[1][:f is pick])\n"
+    text = ("def back():\n    for f in (pick, block):\n" + "\n" * gap +
+            "        f(*[1][:f is pick])\n")
     return made(text, "back")
 
 
@@ -156,7 +157,7 @@ def evaluated_directly():
 
 
 def odd_name():
-    return made("def odd():\n    return block()\n", "odd", "an odd: name/with spaces")()
+    return made("def odd():\n    return block()\n", "odd", "an odd: name;\\\n/ü")()
 
 
 def module_file(name):
