@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -238,10 +240,16 @@ static int open_source_below(int root, const char *path)
 {
 	auto_close int named = open_below(root, path);
 	auto_close int fd = -1;
+	struct statfs fs;
 	struct stat st;
 
 	if (named < 0)
 		return named;
+	/* /proc/self would be this process. */
+	if (fstatfs(named, &fs) < 0)
+		return -errno;
+	if (fs.f_type == PROC_SUPER_MAGIC)
+		return -EINVAL;
 	fd = open_regular(named, &st);
 	if (fd < 0)
 		return fd;
