@@ -417,10 +417,8 @@ static int load_parts(struct py_codes *codes, const uint8_t *head, struct py_cod
 	code->units = xcalloc(code->n_units, 1);
 	classify_units(codes->l->opcodes, bytes, code->units, code->n_units);
 	find_loops(code, bytes, codes->l->opcodes, codes->l->instruction_unit);
-	if (codes->l->frame_kind == PY_FRAMES_HEAP) {
-		code->depth = xmalloc(code->n_units);
-		py_depth_compute(codes->l->opcodes->minor, bytes, code->n_units, code->depth);
-	}
+	code->depth = xmalloc(code->n_units);
+	py_depth_compute(codes->l->opcodes, bytes, code->n_units, code->depth);
 	code->file = xstrdup(file);
 	code->file_len = (uint16_t)strlen(file);
 	code->name = xstrdup(name);
@@ -464,7 +462,7 @@ int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, str
 		code_free(code);
 		return r;
 	}
-	code->memory = sizeof(*code) + code->n_loops * sizeof(code->loops[0]) + code->n_units * (size_t)(codes->l->frame_kind ? 1 : 2) +
+	code->memory = sizeof(*code) + code->n_loops * sizeof(code->loops[0]) + code->n_units * (size_t)2 +
 		       code->file_len + code->name_len + 64;
 	if (known)
 		forget(codes, known);

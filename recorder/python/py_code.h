@@ -48,7 +48,7 @@ struct py_code {
 	int32_t *lines;           /* per code unit, 0 unknown; NULL until py_codes_load_lines() */
 	char *file, *name;        /* UTF-8; name is qualified from 3.11 on */
 	uint16_t file_len, name_len;
-	int8_t *depth;            /* to 3.10: operand stack depth before each unit, -1 unknown */
+	int8_t *depth;            /* operand stack depth before each unit; -1 unknown, always from 3.14 */
 	struct py_loop *loops;    /* by start */
 	uint32_t n_loops;
 

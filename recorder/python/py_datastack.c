@@ -128,6 +128,7 @@ static int read_undisturbed(struct py_stacks *s)
 		uint64_t start = clock_monotonic_ns(), took;
 
 		s->n_chunks = 0;
+		s->first_read_ns = start;
 		r = extend(s, 0, s->stack->window);
 		if (r < 0)
 			return r;

@@ -5,9 +5,9 @@
 
 #include "common/cleanup.h"
 #include "common/xalloc.h"
+#include "recorder/python/py_opcodes.h"
 
 #define MAX_DEPTH 126
-#define EXTENDED_ARG 144 /* the same number in 3.8, 3.9 and 3.10 */
 
 static int special_effect(uint8_t special, uint32_t arg)
 {
@@ -22,6 +22,8 @@ static int special_effect(uint8_t special, uint32_t arg)
 		return -(int)(arg & 1);
 	case PY_DEPTH_IF_3:
 		return -(arg == 3);
+	case PY_DEPTH_PLUS_BIT_0:
+		return (int)(arg & 1);
 	default:
 		return 0;
 	}
@@ -43,16 +45,16 @@ static void reach(struct walk *w, uint64_t unit, int64_t depth)
 	w->todo[w->n_todo++] = (uint32_t)unit;
 }
 
-static void follow(struct walk *w, const struct py_depth_table *t, const uint8_t *code, size_t unit)
+static void follow(struct walk *w, const struct py_opcodes *ops, const uint8_t *code, size_t unit)
 {
-	int64_t depth = w->depth[unit];
+	const struct py_depth_table *t = &py_depth_tables[ops->minor - PY_DEPTH_MINOR_MIN];
+	int64_t depth = w->depth[unit], by_arg;
 	const struct py_depth_op *op;
 	uint32_t arg = 0;
-	int64_t by_arg;
-	uint64_t target;
+	uint64_t next, jump;
 
 	/* Prefixes change nothing; they are walked together with what they widen. */
-	while (code[2 * unit] == EXTENDED_ARG && unit + 1 < w->n_units) {
+	while (ops->flags[code[2 * unit]] & PY_OP_EXTENDED_ARG && unit + 1 < w->n_units) {
 		arg = (arg | code[2 * unit + 1]) << 8;
 		unit++;
 		if (w->depth[unit] < 0)
@@ -60,28 +62,32 @@ static void follow(struct walk *w, const struct py_depth_table *t, const uint8_t
 	}
 	op = &t->ops[code[2 * unit]];
 	arg |= code[2 * unit + 1];
-	if (arg > 0xffffff) /* no such code is compiled; keeps the sums small */
+	if (!op->known || arg > 0xffffff) /* no such code is compiled; keeps the sums small */
 		return;
 	by_arg = (int64_t)op->per_arg * arg + special_effect(op->special, arg);
-	if (op->flow & PY_DEPTH_JUMPS_RELATIVE) {
-		target = unit + 1 + (uint64_t)arg * t->jump_unit / 2;
-		reach(w, target, depth + op->jump_effect);
-	} else if (op->flow & PY_DEPTH_JUMPS_ABSOLUTE) {
-		target = (uint64_t)arg * t->jump_unit / 2;
-		reach(w, target, depth + op->jump_effect);
-	}
+	next = unit + 1 + ops->caches[code[2 * unit]];
+	jump = (uint64_t)arg * t->jump_unit / 2;
+	if (op->flow & PY_DEPTH_JUMPS_BACKWARD)
+		reach(w, next - jump, depth + op->jump_effect);
+	else if (op->flow & PY_DEPTH_JUMPS_RELATIVE)
+		reach(w, next + jump, depth + op->jump_effect);
+	else if (op->flow & PY_DEPTH_JUMPS_ABSOLUTE)
+		reach(w, jump, depth + op->jump_effect);
 	if (!(op->flow & PY_DEPTH_ENDS))
-		reach(w, unit + 1, depth + op->effect + by_arg);
+		reach(w, next, depth + op->effect + by_arg);
 }
 
-void py_depth_compute(unsigned minor, const uint8_t *code, size_t n_units, int8_t *depth)
+void py_depth_compute(const struct py_opcodes *ops, const uint8_t *code, size_t n_units,
+		      int8_t *depth)
 {
-	const struct py_depth_table *t = &py_depth_tables[minor - 8];
 	auto_free uint32_t *todo = xmalloc(n_units * sizeof(*todo));
 	struct walk w = {.depth = depth, .n_units = n_units, .todo = todo};
 
 	memset(depth, -1, n_units);
+	if (ops->minor < PY_DEPTH_MINOR_MIN ||
+	    ops->minor >= PY_DEPTH_MINOR_MIN + PY_N_DEPTH_TABLES)
+		return;
 	reach(&w, 0, 0);
 	while (w.n_todo)
-		follow(&w, t, code, w.todo[--w.n_todo]);
+		follow(&w, ops, code, w.todo[--w.n_todo]);
 }

@@ -11,10 +11,10 @@
  * A snapshot that turns out torn is taken anew, so often; then it is published as far as it is
  * certain. The new one shows what runs then, so that no kind of code is left out for long.
  */
-#define MAX_ATTEMPTS 4
+#define MAX_ATTEMPTS 8
 
 /* A page that was not needed in so many snapshots is not read in advance any more. */
-#define PAGE_MEMORY 64
+#define PAGE_MEMORY 16
 
 int32_t py_frame_line(struct py_codes *codes, const struct py_frame *frame)
 {

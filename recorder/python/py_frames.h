@@ -34,6 +34,7 @@ struct py_frame {
 enum py_cut {
 	PY_NOT_CUT,
 	PY_CUT_TORN,       /* what was read at different moments does not fit together */
+	PY_CUT_UNSTEADY,   /* generators of a loop that is over too fast to tell one from the next */
 	PY_CUT_UNREADABLE, /* a frame's memory is not mapped (any more) */
 	PY_CUT_DEPTH,      /* PY_MAX_FRAMES */
 	PY_CUT_CODE,       /* a frame's code object can't be read */

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "recorder/python/py_datastack.h"
 #include "recorder/python/py_opcodes.h"
 #include "recorder/python/py_stacks_private.h"
@@ -25,6 +26,13 @@
 
 /* A call near the end of a chunk may have gone on in the next: frames are seldom larger. */
 #define CHUNK_END_BYTES 2048
+
+/*
+ * A hinge that is found unmoved must be so within the time of so many reads, and one for each
+ * page: a loop that ends, another one that runs from its beginning to where we saw it, and the
+ * first one again take longer.
+ */
+#define HINGE_READS 3
 
 /* Uses of a remembered entry frame between two verifications. */
 #define LINK_USES 256
@@ -55,11 +63,12 @@ struct walk {
 	remote_addr unproven;
 	uint32_t n_proven;
 	/*
-	 * The frame below the first generator, and that generator: verified at the end, because
-	 * they were read at different moments.
+	 * What lies above the hinge was read later than it, which is verified at the end.
 	 */
-	struct frame base, generator;
-	uint32_t n_base;
+	struct frame hinge, above;  /* above: the frame next to it */
+	remote_addr hinge_operand;  /* where the hinge has the generator that it resumes, or 0 */
+	remote_addr first_read_end; /* of what was read of the root chunk at first */
+	uint32_t n_hinge;           /* frames up to the hinge */
 	bool consulted;       /* the thread state has been looked at */
 };
 
@@ -253,16 +262,22 @@ static bool has_inlined_callee(const struct walk *w, const struct frame *f)
 	return w->l->liveness == PY_LIVE_STACKTOP && f->waits;
 }
 
+static bool was_read_first(const struct walk *w, const struct frame *c)
+{
+	return c->addr + header_bytes(w->l) <= w->first_read_end &&
+	       c->addr >= w->s->stack->chunks[0].addr;
+}
+
 /* Make c the innermost frame. Returns 0 or -E2BIG. */
 static int accept(struct walk *w, const struct frame *c)
 {
-	if (c->owner == OWNED_BY_THREAD) {
-		w->slot = c->addr + 8 * (uint64_t)c->code->frame_words;
-	} else if (!w->generator.addr) {
-		w->base = w->top;
-		w->generator = *c;
-		w->n_base = w->s->snap->n;
+	if (!w->above.addr && !was_read_first(w, c)) {
+		w->hinge = w->top;
+		w->above = *c;
+		w->n_hinge = w->s->snap->n;
 	}
+	if (c->owner == OWNED_BY_THREAD)
+		w->slot = c->addr + 8 * (uint64_t)c->code->frame_words;
 	w->below = w->top;
 	w->top = *c;
 	w->consulted = false;
@@ -338,14 +353,37 @@ static enum generator read_generator(struct walk *w, remote_addr object, struct 
 }
 
 /*
+ * Which operands of the frame can be the iterator that its instruction resumes, as slot numbers
+ * [*first, *end) behind its locals: one, when the depth of its operand stack is known.
+ */
+static void find_operands(const struct walk *w, const struct frame *f, uint32_t *first,
+			  uint32_t *end)
+{
+	uint32_t n = f->code->frame_words - w->l->frame_specials - f->code->nlocalsplus;
+	remote_addr base = f->addr + w->l->frame.size + 8 * (uint64_t)f->code->nlocalsplus;
+	int64_t depth = f->unit < f->code->n_units ? f->code->depth[f->unit] : -1;
+
+	*first = 0;
+	*end = n;
+	if (f->waits)
+		depth = (int64_t)((f->operands - base) / 8);
+	if (depth < 0 || depth > n)
+		return;
+	*end = (uint32_t)depth;
+	/* What is sent in, or the index of a loop, may lie above it. */
+	if (f->flags & PY_OP_RESUMES_OPERAND)
+		*first = depth > 2 ? (uint32_t)depth - 2 : 0;
+}
+
+/*
  * A generator that one of the operands of the innermost frame is. Looks only at memory that has
  * been read: pages where generators of this thread were before.
  */
 static int step_generator(struct walk *w, enum step *ret)
 {
 	const struct frame *f = &w->top;
-	remote_addr first = f->addr + w->l->frame.size + 8 * (uint64_t)f->code->nlocalsplus;
-	uint32_t n = f->code->frame_words - w->l->frame_specials - f->code->nlocalsplus;
+	remote_addr base = f->addr + w->l->frame.size + 8 * (uint64_t)f->code->nlocalsplus;
+	uint32_t first, end;
 	bool suspended = false;
 	struct frame c;
 
@@ -353,8 +391,9 @@ static int step_generator(struct walk *w, enum step *ret)
 	if (!w->s->stack->n_pages)
 		return 0;
 	py_stacks_prefetch(w->s);
-	for (uint32_t i = 0; i < n; i++) {
-		remote_addr object = operand_at(w, f, first + 8 * (uint64_t)i);
+	find_operands(w, f, &first, &end);
+	for (uint32_t i = end; i-- > first;) {
+		remote_addr object = operand_at(w, f, base + 8 * (uint64_t)i);
 		int error;
 
 		if (!object)
@@ -371,6 +410,8 @@ static int step_generator(struct walk *w, enum step *ret)
 			*ret = STEP_LINKED;
 			/* Keep its page among those to read in advance. */
 			py_stacks_page(w->s, c.addr, header_bytes(w->l), &error);
+			if (!w->above.addr)
+				w->hinge_operand = base + 8 * (uint64_t)i;
 			return accept(w, &c);
 		}
 	}
@@ -502,6 +543,8 @@ static int step_tail(struct walk *w, remote_addr current, enum step *ret)
 	w->s->counters.tail_walks++;
 	/* What lies above in the data stack was read earlier than what leads to it. */
 	py_datastack_forget_above(w->s, w->chunk, w->slot);
+	if (w->chunk == 0 && w->slot < w->first_read_end)
+		w->first_read_end = w->slot;
 	n = follow_back(w, current);
 	if (n == -EFAULT)
 		return 0;
@@ -662,14 +705,15 @@ static int settle_unproven(struct walk *w)
 }
 
 /*
- * Is f still in the call, or in the loop over an iterator, in which it was read? Its own locals
- * may have changed. Returns 1, 0, or an error.
+ * Is the hinge still in the call, or in the loop over a generator, in which it was read? What its
+ * own code does in such a loop changes its locals. Returns 1, 0, or an error.
  */
-static int is_unmoved(struct walk *w, const struct frame *f)
+static int is_hinge_unmoved(struct walk *w)
 {
+	const struct frame *f = &w->hinge;
 	const struct py_layout *l = w->l;
-	uint32_t operands = l->frame.size + 8 * f->code->nlocalsplus;
-	uint32_t len = 8 * f->code->frame_words + l->frame.size - 8 * l->frame_specials;
+	uint32_t len = l->frame.size + 8 * (f->code->frame_words - l->frame_specials);
+	uint32_t at = (uint32_t)(w->hinge_operand - f->addr);
 	struct frame now;
 	int r;
 
@@ -684,42 +728,52 @@ static int is_unmoved(struct walk *w, const struct frame *f)
 		return r == -ESRCH || r == -EAGAIN ? r : 0;
 	if (now.code != f->code || now.previous != f->previous)
 		return 0;
-	if (now.unit == f->unit)
-		return 1;
-	/* The iterator's place in the operand stack is below what the loop's body puts there. */
-	return f->flags & PY_OP_RESUMES_OPERAND && now.unit > f->unit &&
-	       now.unit < py_code_loop_end(f->code, f->unit) && operands + 8 <= len &&
-	       memcmp(w->s->verify + operands, f->raw + operands, 8) == 0;
+	if (w->hinge_operand) {
+		if (at + 8 > len || memcmp(w->s->verify + at, f->raw + at, 8) != 0)
+			return 0;
+		if (f->flags & PY_OP_RESUMES_OPERAND && now.unit > f->unit &&
+		    now.unit < py_code_loop_end(f->code, f->unit))
+			return 1;
+	}
+	return now.unit == f->unit;
 }
 
 /*
- * A generator is read later than the frame that it hangs on. They belong together if that frame
- * has not moved on after the generator was read, and the generator is still the same then: same
- * code and same first arguments, which tell one use of recycled memory from another.
+ * What was read later hangs on the hinge only if that has not moved on after it was read, and if,
+ * for a generator, it is still the same one then: same code and same first arguments, which tell
+ * one use of recycled memory from another. Otherwise the stack ends with the hinge.
  */
-static int verify_generator(struct walk *w)
+static int verify_hinge(struct walk *w)
 {
-	uint32_t header = header_bytes(w->l), len = header;
+	uint32_t header = header_bytes(w->l);
 	int r = 1;
 
 	w->s->counters.reread++;
-	if (w->base.addr)
-		r = is_unmoved(w, &w->base);
-	if (r == 1) {
-		if (w->generator.raw_len >= header + 16)
-			len = header + 16;
-		r = memory_read(w->s->mem, w->generator.addr, w->s->verify, len);
+	if (w->hinge.addr)
+		r = is_hinge_unmoved(w);
+	/* Late enough, it may have left and come back. */
+	if (r == 1 && clock_monotonic_ns() - w->s->first_read_ns >
+			  (HINGE_READS + w->s->n_pages) * w->s->typical_ns)
+		r = 0;
+	if (r == 1 && w->above.owner == OWNED_BY_GENERATOR) {
+		uint32_t len = header + (w->above.raw_len >= header + 16 ? 16 : 0);
+
+		r = memory_read(w->s->mem, w->above.addr, w->s->verify, len);
 		if (r == -ESRCH)
 			return r;
 		r = r == 0 &&
 		    raw_u64(w->s->verify, w->l->frame.code) ==
-			raw_u64(w->generator.raw, w->l->frame.code) &&
-		    memcmp(w->s->verify + header, w->generator.raw + header, len - header) == 0;
+			raw_u64(w->above.raw, w->l->frame.code) &&
+		    memcmp(w->s->verify + header, w->above.raw + header, len - header) == 0;
 	}
 	if (r < 0)
 		return r;
-	if (r == 0) {
-		w->s->snap->n = w->n_base;
+	if (w->hinge.addr && w->above.owner == OWNED_BY_GENERATOR &&
+	    !py_sites_is_steady(w->s->sites, w->hinge.code->serial, w->hinge.unit, r == 1)) {
+		w->s->snap->n = w->n_hinge;
+		w->s->snap->cut = PY_CUT_UNSTEADY;
+	} else if (r == 0) {
+		w->s->snap->n = w->n_hinge;
 		w->s->snap->cut = PY_CUT_TORN;
 	}
 	return 0;
@@ -739,6 +793,7 @@ int py_stack_read_data(struct py_stacks *s)
 		return r;
 	}
 	w.slot = py_datastack_first(s->stack, 0);
+	w.first_read_end = s->chunks[0].region.start + s->chunks[0].region.len;
 	r = step_root(&w, &what);
 	while (r == 0 && what == STEP_LINKED)
 		r = step(&w, &what);
@@ -753,8 +808,8 @@ int py_stack_read_data(struct py_stacks *s)
 		s->snap->cut = r == -EFAULT ? PY_CUT_UNREADABLE : PY_CUT_CODE;
 		r = 0;
 	}
-	if (r == 0 && w.generator.addr && s->snap->n > w.n_base)
-		r = verify_generator(&w);
+	if (r == 0 && w.above.addr && s->snap->n > w.n_hinge)
+		r = verify_hinge(&w);
 	if (s->n_chunks)
 		py_datastack_end(s, (uint32_t)((w.chunk ? s->stack->chunks[0].addr +
 							      s->stack->chunks[0].bytes

@@ -24,7 +24,13 @@ struct entry {
 	uint16_t age; /* how often the site's counts were halved when n was last touched */
 };
 
+/* A running mean of 0 and FULL, over some 16 looks, and where it counts as steady. */
+#define FULL   1024
+#define STEADY 700
+#define WEIGHT 16
+
 struct py_sites {
+	struct entry steadiness[N_ENTRIES / 8];
 	struct entry sites[N_ENTRIES];
 	struct entry pairs[N_ENTRIES];
 };
@@ -35,9 +41,9 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h ^ h >> 29;
 }
 
-static struct entry *find(struct entry *table, uint64_t key)
+static struct entry *find(struct entry *table, size_t n_entries, uint64_t key)
 {
-	struct entry *e = &table[key >> 32 & (N_ENTRIES - 1)];
+	struct entry *e = &table[key >> 32 & (n_entries - 1)];
 
 	if (e->key != key)
 		*e = (struct entry){.key = key};
@@ -58,8 +64,8 @@ static struct entry *count(struct py_sites *sites, uint32_t caller, uint32_t uni
 			   unsigned n, struct entry **ret_site)
 {
 	uint64_t key = mix(mix(1, caller), unit);
-	struct entry *site = find(sites->sites, key);
-	struct entry *pair = find(sites->pairs, mix(key, callee));
+	struct entry *site = find(sites->sites, N_ENTRIES, key);
+	struct entry *pair = find(sites->pairs, N_ENTRIES, mix(key, callee));
 
 	if (site->n >= AGE) {
 		site->n /= 2;
@@ -91,4 +97,14 @@ void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, ui
 	struct entry *site;
 
 	count(sites, caller, unit, callee, CONFIRMED, &site);
+}
+
+bool py_sites_is_steady(struct py_sites *sites, uint32_t caller, uint32_t unit, bool unmoved)
+{
+	uint64_t key = mix(mix(2, caller), unit);
+	struct entry *e = find(sites->steadiness, N_ENTRIES / 8, key);
+	int n = e->n;
+
+	e->n = (uint16_t)(n + ((unmoved ? FULL : 0) - n) / WEIGHT);
+	return e->n >= STEADY;
 }

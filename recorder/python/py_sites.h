@@ -29,4 +29,11 @@ bool py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32
 /* A second look found the same call in progress. */
 void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee);
 
+/*
+ * Note whether a frame that iterates over a generator was found where it had been when the
+ * generator was read. Returns whether it stays there so regularly that one look before and one
+ * after prove something: a loop that is over within a few reads can have ended and begun again.
+ */
+bool py_sites_is_steady(struct py_sites *sites, uint32_t caller, uint32_t unit, bool unmoved);
+
 #endif

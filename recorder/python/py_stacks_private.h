@@ -57,6 +57,7 @@ struct py_stacks {
 	const struct py_layout *l;
 	struct py_codes *codes;
 	uint64_t now_ns;
+	uint64_t first_read_ns; /* when the first read of this snapshot began */
 	uint64_t typical_ns; /* what the first read of a snapshot takes when nothing interrupts it */
 	struct py_stacks_counters counters;
 
