@@ -52,6 +52,7 @@ const char *cut_reason_name(enum cut_reason reason)
 {
 	static const char *const names[N_CUT_REASONS] = {
 	    [CUT_TORN] = "torn",
+	    [CUT_UNSTEADY] = "unsteady",
 	    [CUT_UNREADABLE] = "unreadable",
 	    [CUT_DEPTH] = "depth",
 	    [CUT_CODE] = "code",

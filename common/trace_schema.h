@@ -33,6 +33,7 @@ enum gap_reason {
  */
 enum cut_reason {
 	CUT_TORN,	/* frames read at different moments do not fit together */
+	CUT_UNSTEADY,	/* generators of a loop that is over too fast to tell one from the next */
 	CUT_UNREADABLE, /* a frame's memory could not be read */
 	CUT_DEPTH,	/* deeper than MAX_FRAMES */
 	CUT_CODE,	/* a frame's code object could not be read */

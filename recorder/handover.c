@@ -21,10 +21,10 @@ void message_init(struct message *m, enum message_type type)
 	m->type = type;
 }
 
-int message_send(int sock, const struct message *m)
+int message_send(int sock, struct message *m)
 {
 	union control control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)m, .iov_len = MESSAGE_BYTES};
+	struct iovec iov = {.iov_base = m, .iov_len = MESSAGE_BYTES};
 	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 

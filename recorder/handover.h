@@ -59,7 +59,7 @@ struct message {
 void message_init(struct message *m, enum message_type type);
 
 /* Send m and its descriptors, which stay the caller's. Returns 0 or a negative errno. */
-int message_send(int sock, const struct message *m);
+int message_send(int sock, struct message *m);
 
 /*
  * Wait for a message. Its descriptors (close on exec) become the caller's; strings are terminated.

@@ -25,7 +25,8 @@ run_child(char *const *argv, const sigset_t *mask, int go_fd, int error_fd)
 		sigprocmask(SIG_SETMASK, mask, NULL);
 		execvp(argv[0], argv);
 		error = errno;
-		n = write(error_fd, &error, sizeof(error));
+		while (write(error_fd, &error, sizeof(error)) < 0 && errno == EINTR)
+			;
 	}
 	_exit(EXIT_CANNOT_EXECUTE);
 }

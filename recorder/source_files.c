@@ -111,7 +111,7 @@ static int store_file(struct source_files *f, size_t i, struct trace_store *stor
 		file->size = len;
 		file->hash = hash_bytes(text, len);
 		packed = xmalloc(pack_bound(len));
-		row.source_len = pack(packer, text, len, packed);
+		row.source_len = pack_bytes(packer, text, len, packed);
 		row.source = packed;
 		row.size = file->size;
 		row.hash = file->hash;

@@ -97,19 +97,19 @@ static void strip_root(const struct identity *id, char *path)
 		memmove(path, path + len, strlen(path + len) + 1);
 }
 
-static int find_own_mapping(const struct identity *id, uint64_t start, uint64_t end,
-			    struct mappings *maps, struct mapping **ret)
+/* Only what it executes: nothing else is needed, so a worker that went astray gets nothing else. */
+static int check_mapping(const struct mapping *map)
+{
+	if (!map)
+		return -ENOENT;
+	return map->executable ? 0 : -EACCES;
+}
+
+static int read_own_mappings(const struct identity *id, struct mappings *ret)
 {
 	auto_close int fd = openat(id->proc_fd, "maps", O_RDONLY | O_CLOEXEC);
-	int r;
 
-	if (fd < 0)
-		return -errno;
-	r = mappings_read(fd, maps);
-	if (r < 0)
-		return r;
-	*ret = mappings_find(maps, start, end);
-	return *ret ? 0 : -ENOENT;
+	return fd < 0 ? -errno : mappings_read(fd, ret);
 }
 
 int target_open_image(const struct identity *id, uint64_t start, uint64_t end)
@@ -119,11 +119,15 @@ int target_open_image(const struct identity *id, uint64_t start, uint64_t end)
 	auto_close int root = -1;
 	auto_close int named = -1;
 	auto_close int mapped = -1;
-	struct mapping *map = NULL;
+	struct mapping *map;
 	char name[64];
 	int fd, r;
 
-	r = find_own_mapping(id, start, end, &maps, &map);
+	r = read_own_mappings(id, &maps);
+	if (r < 0)
+		return r;
+	map = mappings_find(&maps, start, end);
+	r = check_mapping(map);
 	if (r < 0)
 		return r;
 	exe = openat(id->proc_fd, "exe", O_PATH | O_CLOEXEC);

@@ -26,7 +26,7 @@ int target_open_memory(const struct identity *id, int *ret_mem, int *ret_maps);
 
 /*
  * Open the file behind one of its mappings, also when it was deleted since.
- * @start, @end  bounds of the mapping; it must exist now
+ * @start, @end  bounds of the mapping; it must exist now and be executable
  * Returns a descriptor or a negative errno; -ENOENT when there is no such mapping.
  */
 int target_open_image(const struct identity *id, uint64_t start, uint64_t end);

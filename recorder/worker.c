@@ -77,7 +77,7 @@ static void want_stop(struct worker *w, const char *reason)
 }
 
 /* Ask the attacher to open a file; a wish to stop may arrive before its answer. */
-static int request_file(struct worker *w, const struct message *request)
+static int request_file(struct worker *w, struct message *request)
 {
 	struct message m;
 	int r;

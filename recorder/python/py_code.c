@@ -101,6 +101,7 @@ static void bury(struct py_codes *codes, struct py_code *code)
 	codes->dead = xgrow(codes->dead, &codes->dead_cap, codes->n_dead + 1,
 			    sizeof(codes->dead[0]));
 	codes->dead[codes->n_dead++] = code;
+	code->replaced = true;
 	codes->memory -= code->memory;
 }
 
@@ -535,19 +536,6 @@ int py_codes_check(struct py_codes *codes, struct py_code *code, bool refresh)
 			classify_units(codes->l->opcodes, bytes, code->units, code->n_units);
 	}
 	return 1;
-}
-
-void py_codes_each(struct py_codes *codes, void (*fn)(void *ctx, struct py_code *code), void *ctx)
-{
-	size_t n = 0;
-	auto_free struct py_code **all = xmalloc(codes->n_used * sizeof(all[0]));
-
-	for (size_t i = 0; i < codes->n_slots; i++) {
-		if (codes->slots[i])
-			all[n++] = codes->slots[i];
-	}
-	for (size_t i = 0; i < n; i++)
-		fn(ctx, all[i]);
 }
 
 const struct py_codes_counters *py_codes_get_counters(const struct py_codes *codes)

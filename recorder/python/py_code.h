@@ -55,14 +55,16 @@ struct py_code {
 	/* For the caller. */
 	uint32_t id;
 	int8_t followed;          /* -1 not decided yet */
-	uint64_t used_serial;     /* of the batch in which it was last used */
+	uint64_t used_in;         /* the batch in which it was last used */
+	uint64_t announced_in;    /* the batch in which id was told to the writer */
+	uint64_t loaded_ns;
+	bool replaced;            /* no longer what is at addr; kept until py_codes_collect() */
 
 	/* Private. */
 	uint8_t identity[PY_CODE_IDENTITY_BYTES];
 	uint32_t version;
 	uint64_t content_hash;    /* of names and line table, where there is no version */
 	remote_addr code_bytes;
-	uint64_t loaded_ns;
 	size_t memory;
 };
 
@@ -98,9 +100,6 @@ int py_codes_check(struct py_codes *codes, struct py_code *code, bool refresh);
 
 /* Free what has been forgotten; no struct py_code from before may be used afterwards. */
 void py_codes_collect(struct py_codes *codes);
-
-/* Call fn for each code object known; it may check (and so forget) the one it is given. */
-void py_codes_each(struct py_codes *codes, void (*fn)(void *ctx, struct py_code *code), void *ctx);
 
 const struct py_codes_counters *py_codes_get_counters(const struct py_codes *codes);
 

@@ -250,7 +250,9 @@ void identity_base_name(const char *command, char *buf, size_t size)
 	for (; n < len && n < size - 1; n++) {
 		unsigned char c = (unsigned char)name[n];
 
-		buf[n] = c < 0x20 || c == 0x7f || c == '/' ? '_' : (char)c;
+		buf[n] = name[n];
+		if (c < 0x20 || c == 0x7f || c == '/')
+			buf[n] = '_';
 	}
 	buf[n] = '\0';
 	if (n == 0 || strcmp(buf, ".") == 0 || strcmp(buf, "..") == 0)

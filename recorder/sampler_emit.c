@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From snapshots to records. Records of a batch are published only after every code object that
+ * was used in it has been found unchanged (see py_code.h); young ones are checked with each
+ * snapshot, because code that comes and goes mostly does so soon.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/xalloc.h"
+#include "recorder/follow.h"
+#include "recorder/sampler_private.h"
+
+#define YOUNG_NS (250 * NS_PER_MS)
+
+/* A batch is short while code objects come and go, because what can't be proven is lost whole. */
+#define BATCH_MIN_NS (10 * NS_PER_MS)
+#define BATCH_MAX_NS (160 * NS_PER_MS)
+
+/* Room that stacks leave in the ring for what tells of threads, code and gaps. */
+#define RESERVE_BYTES (64 * 1024)
+
+#define MAX_NAMES 65536
+
+static uint64_t hash_names(const struct py_code *code)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (uint32_t)code->first_line;
+
+	for (const char *p = code->file; *p; p++)
+		h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	h *= UINT64_C(0x100000001b3);
+	for (const char *p = code->name; *p; p++)
+		h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	return h | 1; /* never 0, which marks a free slot */
+}
+
+/* The id that code of these names already has, or a place for a new one (*id 0). */
+static uint32_t *find_name(struct code_names *names, uint64_t hash)
+{
+	size_t i;
+
+	if (names->n_used * 2 >= names->n_slots) {
+		/* Grown, or when it is large: begun afresh; ids are then given out again. */
+		size_t n = names->n_slots ? names->n_slots * 2 : 1024, old_n = names->n_slots;
+		__typeof__(names->slots) old = names->slots;
+
+		if (n > 2 * MAX_NAMES) {
+			memset(old, 0, old_n * sizeof(old[0]));
+			names->n_used = 0;
+		} else {
+			names->slots = xcalloc(n, sizeof(names->slots[0]));
+			names->n_slots = n;
+			for (size_t k = 0; k < old_n; k++) {
+				if (!old[k].hash)
+					continue;
+				i = old[k].hash >> 20 & (n - 1);
+				while (names->slots[i].hash)
+					i = (i + 1) & (n - 1);
+				names->slots[i] = old[k];
+			}
+			free(old);
+		}
+	}
+	i = hash >> 20 & (names->n_slots - 1);
+	while (names->slots[i].hash && names->slots[i].hash != hash)
+		i = (i + 1) & (names->n_slots - 1);
+	if (!names->slots[i].hash) {
+		names->slots[i].hash = hash;
+		names->slots[i].id = 0;
+		names->n_used++;
+	}
+	return &names->slots[i].id;
+}
+
+static bool announce_code(struct sampler *s, struct py_code *code, uint64_t now_ns)
+{
+	uint32_t *id = find_name(&s->names, hash_names(code));
+	struct record_code *r;
+
+	if (!*id) {
+		r = ring_append(s->ring, RECORD_CODE,
+				sizeof(*r) + code->file_len + code->name_len);
+		if (!r)
+			return false;
+		r->h.thread = 0;
+		r->h.time_ns = now_ns;
+		r->id = s->next_code++;
+		r->first_line = code->first_line;
+		r->file_len = code->file_len;
+		r->name_len = code->name_len;
+		memcpy(r->text, code->file, code->file_len);
+		memcpy(r->text + code->file_len, code->name, code->name_len);
+		*id = r->id;
+	}
+	code->id = *id;
+	code->announced_in = s->batch;
+	return true;
+}
+
+static bool announce_thread(struct sampler *s, struct track *t, uint64_t now_ns)
+{
+	struct record_thread *r = ring_append(s->ring, RECORD_THREAD, sizeof(*r));
+
+	if (!r)
+		return false;
+	t->number = s->next_thread++;
+	t->told_in = s->batch;
+	r->h.thread = t->number;
+	r->h.time_ns = now_ns;
+	r->native_id = t->id.native_id;
+	r->python_id = t->id.python_id;
+	r->interpreter_id = t->id.interpreter;
+	return true;
+}
+
+static void note_used(struct sampler *s, struct py_code *code)
+{
+	if (code->used_in == s->batch)
+		return;
+	code->used_in = s->batch;
+	s->used = xgrow(s->used, &s->used_cap, s->n_used + 1, sizeof(s->used[0]));
+	s->used[s->n_used++] = code;
+}
+
+/* The followed frames of the snapshot into s->now. Returns their number, or -1: ring full. */
+static int64_t collect_followed(struct sampler *s, uint64_t now_ns)
+{
+	uint32_t n = 0;
+
+	s->now = xgrow(s->now, &s->now_cap, s->snap.n, sizeof(s->now[0]));
+	for (uint32_t i = 0; i < s->snap.n; i++) {
+		const struct py_frame *f = &s->snap.frames[i];
+		struct py_code *code = f->code;
+		int32_t line;
+
+		note_used(s, code);
+		if (code->followed < 0)
+			code->followed = follow_file(s->config->follow, s->config->packages,
+						     code->file, code->name);
+		if (!code->followed)
+			continue;
+		if (!code->id && !announce_code(s, code, now_ns))
+			return -1;
+		line = py_frame_line(s->codes, f);
+		s->counters.lines_unknown += line == 0;
+		s->now[n++] = (struct record_frame){code->id, line};
+	}
+	return n;
+}
+
+static bool is_same_frame(const struct record_frame *a, const struct record_frame *b)
+{
+	return a->code == b->code && a->line == b->line;
+}
+
+static void note_ring_full(struct sampler *s, struct track *t, uint64_t now_ns)
+{
+	if (!s->full_since_ns)
+		s->full_since_ns = now_ns;
+	s->full_lost++;
+	s->counters.dropped[DROP_RING_FULL]++;
+	t->n_last = 0; /* what comes next is told whole */
+}
+
+/* Once the writer has made room: say what it missed. */
+static bool tell_full_gap(struct sampler *s, uint64_t now_ns)
+{
+	uint64_t start = s->full_since_ns;
+
+	if (!start)
+		return true;
+	if (ring_room(s->ring) < 4 * RESERVE_BYTES)
+		return false;
+	s->full_since_ns = 0;
+	for (size_t i = 0; i < s->n_tracks; i++)
+		s->tracks[i]->n_last = 0;
+	sampler_emit_gap(s, start, now_ns, GAP_RING_FULL, s->full_lost);
+	s->full_lost = 0;
+	return true;
+}
+
+static bool append_stack(struct sampler *s, struct track *t, uint32_t n, uint64_t now_ns)
+{
+	uint32_t keep = 0;
+	struct record_stack *r;
+	size_t size;
+
+	while (keep < n && keep < t->n_last && is_same_frame(&s->now[keep], &t->last[keep]))
+		keep++;
+	t->changed = keep < n || keep < t->n_last;
+	if (!t->changed)
+		return true;
+	size = sizeof(*r) + (n - keep) * sizeof(r->frames[0]);
+	if (ring_room(s->ring) < size + RESERVE_BYTES)
+		return false;
+	r = ring_append(s->ring, RECORD_STACK, size);
+	if (!r)
+		return false;
+	s->batch_bytes += size;
+	r->h.thread = t->number;
+	r->h.time_ns = now_ns;
+	r->keep = keep;
+	r->n_frames = n - keep;
+	memcpy(r->frames, s->now + keep, (n - keep) * sizeof(r->frames[0]));
+	t->last = xgrow(t->last, &t->last_cap, n, sizeof(t->last[0]));
+	memcpy(t->last + keep, s->now + keep, (n - keep) * sizeof(t->last[0]));
+	t->n_last = n;
+	return true;
+}
+
+void sampler_emit(struct sampler *s, struct track *t, uint64_t now_ns)
+{
+	int64_t n;
+
+	if (!tell_full_gap(s, now_ns) || (!t->told_in && !announce_thread(s, t, now_ns))) {
+		note_ring_full(s, t, now_ns);
+		return;
+	}
+	n = collect_followed(s, now_ns);
+	if (n < 0 || !append_stack(s, t, (uint32_t)n, now_ns))
+		note_ring_full(s, t, now_ns);
+}
+
+void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns)
+{
+	struct record_header *h;
+
+	if (!t->told_in)
+		return;
+	h = ring_append(s->ring, RECORD_THREAD_END, sizeof(*h));
+	if (!h)
+		return; /* the trace then shows it as it was last seen */
+	h->thread = t->number;
+	h->time_ns = now_ns;
+}
+
+void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
+		      uint64_t lost)
+{
+	struct record_gap *r = ring_append(s->ring, RECORD_GAP, sizeof(*r));
+
+	if (!r)
+		return;
+	r->h.thread = 0;
+	r->h.time_ns = end_ns;
+	r->start_ns = start_ns;
+	r->reason = reason;
+	r->lost = lost;
+	r->unused = 0;
+}
+
+bool sampler_prove_young(struct sampler *s, uint64_t now_ns)
+{
+	const struct py_code *previous = NULL;
+
+	for (uint32_t i = 0; i < s->snap.n; i++) {
+		struct py_code *code = s->snap.frames[i].code;
+
+		if (code->replaced)
+			return false;
+		/* A recursion need not be checked frame by frame. */
+		if (code == previous || now_ns - code->loaded_ns > YOUNG_NS)
+			continue;
+		previous = code;
+		if (py_codes_check(s->codes, code, false) != 1)
+			return false;
+	}
+	return true;
+}
+
+/* Nothing of this batch may be published: as if it had not been. */
+static void take_back(struct sampler *s, uint64_t now_ns)
+{
+	ring_rewind(s->ring);
+	s->counters.dropped[DROP_CODE] += s->batch_snapshots;
+	s->counters.snapshots -= s->batch_snapshots;
+	s->next_code = s->batch_next_code;
+	s->next_thread = s->batch_next_thread;
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		s->tracks[i]->n_last = 0;
+		s->tracks[i]->stale = true;
+		if (s->tracks[i]->told_in == s->batch)
+			s->tracks[i]->told_in = 0;
+	}
+	for (size_t i = 0; i < s->n_used; i++) {
+		if (s->used[i]->announced_in == s->batch)
+			s->used[i]->id = 0;
+	}
+	memset(s->names.slots, 0, s->names.n_slots * sizeof(s->names.slots[0]));
+	s->names.n_used = 0;
+	sampler_emit_gap(s, s->batch_start_ns, now_ns, GAP_CODE_REPLACED, s->batch_snapshots);
+}
+
+int sampler_end_batch(struct sampler *s, uint64_t now_ns)
+{
+	bool proven = true;
+
+	for (size_t i = 0; i < s->n_used; i++) {
+		struct py_code *code = s->used[i];
+		int r;
+
+		/* Replaced while young: what used it before was proven at that time. */
+		if (code->replaced || now_ns - code->loaded_ns <= YOUNG_NS)
+			continue;
+		r = py_codes_check(s->codes, code, true);
+		if (r < 0)
+			return r;
+		proven &= r == 1;
+	}
+	if (proven) {
+		s->batch_length_ns *= 2;
+		if (s->batch_length_ns > BATCH_MAX_NS)
+			s->batch_length_ns = BATCH_MAX_NS;
+	} else {
+		s->batch_length_ns = BATCH_MIN_NS;
+		take_back(s, now_ns);
+	}
+	ring_publish(s->ring);
+	py_codes_collect(s->codes);
+	s->batch++;
+	s->batch_start_ns = now_ns;
+	s->batch_snapshots = 0;
+	s->batch_bytes = 0;
+	s->n_used = 0;
+	s->batch_next_code = s->next_code;
+	s->batch_next_thread = s->next_thread;
+	return 0;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which threads to look at. Only the holder of a GIL can change its Python stack, so the cost of
+ * sampling follows the threads that run, not all that exist.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/xalloc.h"
+#include "recorder/sampler_private.h"
+
+/* The list is read again after so long, or so many times what reading it took. */
+#define LIST_NS     (5 * NS_PER_MS)
+#define LIST_FACTOR 200
+
+#define MAX_THREAD_NUMBER 65000
+
+struct track *sampler_find_track(const struct sampler *s, remote_addr tstate)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		if (s->tracks[i]->id.tstate == tstate)
+			return s->tracks[i];
+	}
+	return NULL;
+}
+
+void sampler_free_track(struct track *t)
+{
+	py_stack_free(t->stack);
+	free(t->last);
+	free(t);
+}
+
+static void add_track(struct sampler *s, const struct py_thread *id)
+{
+	struct track *t;
+
+	if (s->next_thread >= MAX_THREAD_NUMBER)
+		return;
+	t = xcalloc(1, sizeof(*t));
+	t->id = *id;
+	t->stack = py_stack_new(id->tstate);
+	t->stale = true;
+	t->is_listed = true;
+	s->tracks = xgrow(s->tracks, &s->tracks_cap, s->n_tracks + 1, sizeof(s->tracks[0]));
+	s->tracks[s->n_tracks++] = t;
+}
+
+static struct gil_watch *find_gil(struct sampler *s, remote_addr addr)
+{
+	for (size_t i = 0; i < s->n_gils; i++) {
+		if (s->gils[i].addr == addr)
+			return &s->gils[i];
+	}
+	s->gils = xgrow(s->gils, &s->gils_cap, s->n_gils + 1, sizeof(s->gils[0]));
+	s->gils[s->n_gils] = (struct gil_watch){.addr = addr};
+	return &s->gils[s->n_gils++];
+}
+
+static bool is_same_thread(const struct py_thread *a, const struct py_thread *b)
+{
+	return a->tstate == b->tstate && a->python_id == b->python_id &&
+	       a->native_id == b->native_id && a->interpreter == b->interpreter;
+}
+
+static void drop_unlisted(struct sampler *s, uint64_t now_ns)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct track *t = s->tracks[i];
+
+		if (t->is_listed) {
+			s->tracks[kept++] = t;
+			continue;
+		}
+		for (size_t k = 0; k < s->n_gils; k++) {
+			if (s->gils[k].holder == t)
+				s->gils[k].holder = NULL;
+		}
+		sampler_emit_end(s, t, now_ns);
+		sampler_free_track(t);
+	}
+	s->n_tracks = kept;
+}
+
+int sampler_list_threads(struct sampler *s, uint64_t now_ns)
+{
+	int n = py_threads_list(s->mem, &s->py->layout, s->py->addr, &s->listed, &s->listed_cap);
+	uint64_t took = clock_monotonic_ns() - now_ns;
+	bool changed;
+
+	s->list_due_ns = now_ns + (took * LIST_FACTOR > LIST_NS ? took * LIST_FACTOR : LIST_NS);
+	if (n < 0)
+		return n;
+	/* Mostly nothing has changed: both lists are in the same order, except that ours grows. */
+	changed = (size_t)n != s->n_tracks;
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct track *t = s->tracks[i];
+
+		t->is_listed = i < (size_t)n &&
+			       is_same_thread(&t->id, &s->listed[(size_t)n - 1 - i]);
+		changed |= !t->is_listed;
+	}
+	if (!changed)
+		return 0;
+	for (size_t i = 0; i < s->n_tracks; i++)
+		s->tracks[i]->is_listed = false;
+	/* Oldest first, as they have been appended. */
+	for (int i = n - 1; i >= 0; i--) {
+		struct track *t = sampler_find_track(s, s->listed[i].tstate);
+
+		if (t && is_same_thread(&t->id, &s->listed[i])) {
+			t->is_listed = true;
+			t->id = s->listed[i];
+		} else {
+			if (t)
+				t->id.tstate = 0; /* another thread lives there now */
+			add_track(s, &s->listed[i]);
+		}
+		find_gil(s, s->listed[i].gil);
+	}
+	drop_unlisted(s, now_ns);
+	atomic_store_explicit(&s->progress.threads, s->n_tracks, memory_order_relaxed);
+	return 0;
+}
+
+static void mark_stale(struct sampler *s, const struct gil_watch *g)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		if (s->tracks[i]->id.gil == g->addr)
+			s->tracks[i]->stale = true;
+	}
+}
+
+static int watch_gil(struct sampler *s, struct gil_watch *g)
+{
+	struct py_gil now;
+	int r = py_gil_read(s->mem, &s->py->layout, g->addr, &now);
+
+	if (r < 0)
+		return r;
+	if (g->is_known && now.switches == g->state.switches && g->holder &&
+	    now.last_holder == g->state.last_holder)
+		return 0;
+	if (g->holder)
+		g->holder->stale = true; /* one last look: where it let go of the GIL */
+	g->holder = sampler_find_track(s, now.last_holder);
+	if (!g->holder && now.last_holder)
+		s->list_due_ns = 0;
+	/* Who else ran in between is not known: look at all of them, a few at a time. */
+	if (!g->is_known || now.switches - g->state.switches > 1)
+		mark_stale(s, g);
+	g->state = now;
+	g->is_known = true;
+	return 0;
+}
+
+int sampler_watch_gils(struct sampler *s)
+{
+	for (size_t i = 0; i < s->n_gils; i++) {
+		int r = watch_gil(s, &s->gils[i]);
+
+		/* The GIL of a sub-interpreter goes with it. */
+		if (r == -EFAULT && s->n_gils > 1) {
+			s->gils[i] = s->gils[--s->n_gils];
+			i--;
+			continue;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
