@@ -38,7 +38,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DTRACKEXEC_VERSION='"$(VERSION)"' -I. $(C
              $(WARNINGS) $(HARDEN) $(SAN) -pthread $(PKG_CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS) $(SAN) -pie -pthread -Wl,-z,relro,-z,now
 
-LIB_SRC   := $(sort $(wildcard common/*.c recorder/*.c recorder/*/*.c reader/*.c))
+LIB_SRC   := $(sort $(wildcard common/*.c recorder/*.c recorder/*/*.c reader/*.c) cli/command.c)
 CLI_SRC   := cli/main.c
 TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 TOOL_SRC  := $(sort $(wildcard tests/support/*.c))

@@ -38,12 +38,6 @@ static void print_help(void)
 	     "  trackexec analyse trackexec-app-4242");
 }
 
-int command_usage_error(const struct command *cmd)
-{
-	fprintf(stderr, "Try `trackexec %s --help`.\n", cmd->name);
-	return EXIT_USAGE;
-}
-
 #define NAME_MAX_LEN 16
 
 /* Edits (insert, delete, replace) that make a of b, both at most NAME_MAX_LEN long. */

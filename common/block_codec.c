@@ -292,7 +292,7 @@ void block_encoder_finish(struct block_encoder *e, struct packer *packer, uint8_
 	put_number(&header, e->n_events);
 	for (int i = 0; i < N_STREAMS; i++) {
 		packed[i] = xmalloc(pack_bound(streams[i].len));
-		packed_len[i] = pack(packer, streams[i].data, streams[i].len, packed[i]);
+		packed_len[i] = pack_bytes(packer, streams[i].data, streams[i].len, packed[i]);
 		free(streams[i].data);
 		put_number(&header, packed_len[i]);
 		len += packed_len[i];
@@ -445,8 +445,8 @@ int block_decoder_new(struct unpacker *unpacker, const void *data, size_t len,
 		return -EBADMSG;
 	for (int i = 0; i < N_STREAMS; i++) {
 		if (packed_len[i] > (size_t)(in.end - in.at) ||
-		    unpack(unpacker, in.at, packed_len[i], BLOCK_MAX_STREAM, &d->content[i],
-			   &size) < 0)
+		    unpack_bytes(unpacker, in.at, packed_len[i], BLOCK_MAX_STREAM, &d->content[i],
+				 &size) < 0)
 			return -EBADMSG;
 		in.at += packed_len[i];
 		d->in[i] = (struct input){d->content[i], d->content[i] + size};

@@ -48,7 +48,7 @@ size_t pack_bound(size_t len)
 	return ZSTD_compressBound(len);
 }
 
-size_t pack(struct packer *p, const void *src, size_t len, void *dst)
+size_t pack_bytes(struct packer *p, const void *src, size_t len, void *dst)
 {
 	size_t n = ZSTD_compress2(p->ctx, dst, pack_bound(len), src, len);
 
@@ -76,8 +76,8 @@ void unpacker_free(struct unpacker *u)
 	free(u);
 }
 
-int unpack(struct unpacker *u, const void *src, size_t len, size_t max_len, uint8_t **ret,
-	   size_t *ret_len)
+int unpack_bytes(struct unpacker *u, const void *src, size_t len, size_t max_len, uint8_t **ret,
+		 size_t *ret_len)
 {
 	unsigned long long size = ZSTD_getFrameContentSize(src, len);
 	auto_free uint8_t *content = NULL;

@@ -20,7 +20,7 @@ size_t pack_bound(size_t len);
  * Compress len bytes into dst, which holds at least pack_bound(len).
  * Returns the compressed size.
  */
-size_t pack(struct packer *p, const void *src, size_t len, void *dst);
+size_t pack_bytes(struct packer *p, const void *src, size_t len, void *dst);
 
 struct unpacker *unpacker_new(void);
 void unpacker_free(struct unpacker *u);
@@ -29,7 +29,7 @@ void unpacker_free(struct unpacker *u);
  * @ret, @ret_len  malloc()ed content, one NUL byte behind it; the caller frees
  * Returns 0, or -EBADMSG when it is damaged or larger.
  */
-int unpack(struct unpacker *u, const void *src, size_t len, size_t max_len, uint8_t **ret,
-	   size_t *ret_len);
+int unpack_bytes(struct unpacker *u, const void *src, size_t len, size_t max_len, uint8_t **ret,
+		 size_t *ret_len);
 
 #endif

@@ -278,6 +278,8 @@ static int analyse(struct trace *t, size_t n_items)
 	if (a.n_lines > n_items)
 		printf("... and %zu more lines (--num-items)\n", a.n_lines - n_items);
 	r = r < 0 ? r : r_totals;
+	if (r == 0 && trace_is_damaged(t))
+		r = -EBADMSG;
 	if (r < 0)
 		return report_damage(t, r, "the table shows what could be read");
 	return EXIT_OK;

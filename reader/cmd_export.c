@@ -106,6 +106,8 @@ static int export_to(struct trace *t, const struct export_format *format, const 
 			  strerror(errno));
 		return EXIT_FAILED;
 	}
+	if (r == 0 && trace_is_damaged(t))
+		r = -EBADMSG;
 	if (r == 0)
 		return EXIT_OK;
 	snprintf(lost, sizeof(lost),

@@ -90,7 +90,7 @@ static void collect_counters(struct trace *t, struct info *ret, int *error)
 static int collect(struct trace *t, struct info *ret)
 {
 	uint64_t start_ns = 0, end_ns = 0;
-	int error = 0;
+	int error = trace_is_damaged(t) ? -EBADMSG : 0;
 
 	*ret = (struct info){.path = trace_path(t), .bytes = trace_size(t)};
 	for (int i = 0; i < N_TEXTS; i++)

@@ -2,6 +2,7 @@
 #include "reader/report.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -42,6 +43,8 @@ int report_damage(const struct trace *t, int r, const char *consequence)
 	auto_free char *path =
 	    text_escape(trace_path(t), strlen(trace_path(t)), "", text_locale_charset());
 
+	/* After what was printed, also when both go to one place. */
+	fflush(stdout);
 	log_error("%s: %s: %s", path, r == -EBADMSG ? "damaged" : strerror(-r), consequence);
 	return EXIT_NO_TRACE;
 }

@@ -259,8 +259,8 @@ int trace_file_source(struct trace *t, uint32_t id, char **ret, size_t *ret_len)
 	r = next_row(t, st);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
-	r = unpack(t->unpacker, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0),
-		   SOURCE_MAX_BYTES, &text, ret_len);
+	r = unpack_bytes(t->unpacker, sqlite3_column_blob(st, 0),
+			 (size_t)sqlite3_column_bytes(st, 0), SOURCE_MAX_BYTES, &text, ret_len);
 	if (r == 0)
 		*ret = (char *)text;
 	return r;

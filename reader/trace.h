@@ -25,6 +25,8 @@ struct trace;
 int trace_open(const char *path, struct trace **ret, char *why, size_t why_size);
 void trace_close(struct trace *t);
 
+/* bool: parts are known to be missing, though not which; queries return what there is. */
+int trace_is_damaged(const struct trace *t);
 /* The database's path, lent. */
 const char *trace_path(const struct trace *t);
 /* Bytes on disk. */

@@ -145,6 +145,11 @@ static int try_open(struct trace *t, const char *name, int flags, const char *vf
 	return get_pragma(t, "PRAGMA application_id", ret_id);
 }
 
+static int is_refused(int code)
+{
+	return (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY;
+}
+
 /* "file:PATH?immutable=1", with what has a meaning in a URI escaped. */
 static char *immutable_uri(const char *path)
 {
@@ -166,21 +171,35 @@ static char *immutable_uri(const char *path)
  * and we may not create it, nobody is writing either, so locks are not needed: read the -wal with
  * its index in our memory; and when not even a -wal is there, the database alone.
  */
-static int open_database(struct trace *t, int *ret_id)
+static int open_somehow(struct trace *t, const char *setup, int *ret_id)
 {
 	auto_free char *shm_path = xasprintf("%s-shm", t->path);
+	auto_free char *exclusive = xasprintf("%s PRAGMA locking_mode=EXCLUSIVE;", setup);
 	auto_free char *uri = NULL;
-	int code = try_open(t, t->path, 0, NULL, "", ret_id);
+	int code = try_open(t, t->path, 0, NULL, setup, ret_id);
 
-	if ((code & 0xff) != SQLITE_CANTOPEN && (code & 0xff) != SQLITE_READONLY)
+	if (!is_refused(code) || access(shm_path, F_OK) == 0)
 		return code;
-	if (access(shm_path, F_OK) == 0)
-		return code;
-	code = try_open(t, t->path, 0, "unix-none", "PRAGMA locking_mode=EXCLUSIVE", ret_id);
-	if ((code & 0xff) != SQLITE_CANTOPEN)
+	code = try_open(t, t->path, 0, "unix-none", exclusive, ret_id);
+	if (!is_refused(code))
 		return code;
 	uri = immutable_uri(t->path);
-	return try_open(t, uri, SQLITE_OPEN_URI, NULL, "", ret_id);
+	return try_open(t, uri, SQLITE_OPEN_URI, NULL, setup, ret_id);
+}
+
+/*
+ * SQLite refuses a file that is shorter than it should be, such as a copy that was cut off or
+ * made without the -wal, unless the schema is writable. As our connection is read-only that has
+ * no other effect, and we get to read what is there.
+ */
+static int open_database(struct trace *t, int *ret_id)
+{
+	int code = open_somehow(t, "", ret_id);
+
+	if ((code & 0xff) != SQLITE_CORRUPT)
+		return code;
+	t->is_damaged = 1;
+	return open_somehow(t, "PRAGMA writable_schema=ON;", ret_id);
 }
 
 static int check_version(struct trace *t, int id, char *why, size_t why_size)
@@ -243,6 +262,11 @@ int trace_open(const char *path, struct trace **ret, char *why, size_t why_size)
 void trace_close(struct trace *t)
 {
 	trace_free(t);
+}
+
+int trace_is_damaged(const struct trace *t)
+{
+	return t->is_damaged;
 }
 
 const char *trace_path(const struct trace *t)

@@ -19,6 +19,7 @@ struct trace {
 	struct trace_code *codes;
 	size_t n_codes, cap_codes;
 	int files_loaded, codes_loaded; /* bool */
+	int is_damaged;			/* bool: seen when opening */
 };
 
 void trace_free(struct trace *t);
