@@ -133,13 +133,14 @@ END_TEST
 
 START_TEST(a_line_without_end_is_survived)
 {
+	static const char tail[] = "\n1000-2000 r-xp 0 08:01 7 /a\n";
 	size_t len = 1 << 20;
 	char *text = malloc(len);
 	struct mappings m;
 	int fd;
 
 	memset(text, 'a', len);
-	memcpy(text + len - 30, "\n1000-2000 r-xp 0 08:01 7 /a\n\n", 30);
+	memcpy(text + len - sizeof(tail) + 1, tail, sizeof(tail) - 1);
 	fd = text_file(text, len);
 	ck_assert_int_eq(mappings_read(fd, &m), 0);
 	ck_assert_uint_eq(m.n, 1);

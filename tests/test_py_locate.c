@@ -79,9 +79,9 @@ static int locate(struct process *p, struct py_location *ret, char found[static 
 
 START_TEST(static_executable_is_found)
 {
-	struct process p = {
-	    .files = {{"/usr/bin/python3.11",
-		       SYMBOLS("PyConfig_InitPythonConfig", "_PyRuntime", "Py_Version")}}};
+	struct process p = {.files = {{.path = "/usr/bin/python3.11",
+				       .recipe = SYMBOLS("PyConfig_InitPythonConfig", "_PyRuntime",
+							 "Py_Version")}}};
 	struct py_location where;
 	char found[256];
 
@@ -95,10 +95,11 @@ END_TEST
 
 START_TEST(shared_library_is_found_without_opening_others)
 {
-	struct process p = {.files = {{"/usr/bin/app", SYMBOLS("main")},
-				      {"/lib/libc.so.6", SYMBOLS("printf")},
-				      {"/lib/libpython3.9.so.1.0",
-				       SYMBOLS("_PyRuntime", "PyConfig_InitPythonConfig")}}};
+	struct process p = {
+	    .files = {{.path = "/usr/bin/app", .recipe = SYMBOLS("main")},
+		      {.path = "/lib/libc.so.6", .recipe = SYMBOLS("printf")},
+		      {.path = "/lib/libpython3.9.so.1.0",
+		       .recipe = SYMBOLS("_PyRuntime", "PyConfig_InitPythonConfig")}}};
 	struct py_location where;
 	char found[256];
 
@@ -111,9 +112,10 @@ END_TEST
 
 START_TEST(library_under_another_name_is_found)
 {
-	struct process p = {.files = {{"/opt/app/engine", SYMBOLS("main")},
-				      {"/opt/app/libscript.so",
-				       SYMBOLS("_PyRuntime", "PyConfig_InitPythonConfig")}}};
+	struct process p = {
+	    .files = {{.path = "/opt/app/engine", .recipe = SYMBOLS("main")},
+		      {.path = "/opt/app/libscript.so",
+		       .recipe = SYMBOLS("_PyRuntime", "PyConfig_InitPythonConfig")}}};
 	struct py_location where;
 	char found[256];
 
@@ -124,7 +126,8 @@ END_TEST
 
 START_TEST(section_stands_in_for_the_symbol)
 {
-	struct process p = {.files = {{"/usr/bin/python", {.has_py_runtime = 1}}}};
+	struct process p = {
+	    .files = {{.path = "/usr/bin/python", .recipe = {.has_py_runtime = 1}}}};
 	struct py_location where;
 	char found[256];
 
@@ -140,22 +143,28 @@ START_TEST(other_interpreters_are_named)
 		struct file file;
 		const char *found;
 	} cases[] = {
-	    {{"/usr/bin/python2.7", SYMBOLS("_PyThreadState_Current", "PyString_FromString"), 0},
+	    {{.path = "/usr/bin/python2.7",
+	      .recipe = SYMBOLS("_PyThreadState_Current", "PyString_FromString")},
 	     "CPython 2.7 (python2.7)"},
-	    {{"/usr/bin/app", SYMBOLS("_PyThreadState_Current", "PyString_FromString"), 0},
+	    {{.path = "/usr/bin/app",
+	      .recipe = SYMBOLS("_PyThreadState_Current", "PyString_FromString")},
 	     "CPython 2 (app)"},
-	    {{"/usr/lib/libpython3.6m.so.1.0", SYMBOLS("_PyThreadState_Current"), 0},
+	    {{.path = "/usr/lib/libpython3.6m.so.1.0", .recipe = SYMBOLS("_PyThreadState_Current")},
 	     "CPython 3.6 (libpython3.6m.so.1.0)"},
-	    {{"/usr/bin/app", SYMBOLS("_PyThreadState_Current"), 0}, "CPython 3.6 or older (app)"},
-	    {{"/usr/bin/python3.7", SYMBOLS("_PyRuntime"), 0}, "CPython 3.7 (python3.7)"},
-	    {{"/opt/libpypy3.9-c.so", SYMBOLS("pypy_main_startup"), 0}, "PyPy (libpypy3.9-c.so)"},
-	    {{"/opt/bin/pypy3", SYMBOLS("main"), 0}, "PyPy (pypy3)"},
-	    {{"/opt/lib/libjvm.so", SYMBOLS("main"), 0},
+	    {{.path = "/usr/bin/app", .recipe = SYMBOLS("_PyThreadState_Current")},
+	     "CPython 3.6 or older (app)"},
+	    {{.path = "/usr/bin/python3.7", .recipe = SYMBOLS("_PyRuntime")},
+	     "CPython 3.7 (python3.7)"},
+	    {{.path = "/opt/libpypy3.9-c.so", .recipe = SYMBOLS("pypy_main_startup")},
+	     "PyPy (libpypy3.9-c.so)"},
+	    {{.path = "/opt/bin/pypy3", .recipe = SYMBOLS("main")}, "PyPy (pypy3)"},
+	    {{.path = "/opt/lib/libjvm.so", .recipe = SYMBOLS("main")},
 	     "a Java program, maybe Jython (libjvm.so)"},
-	    {{"/usr/bin/sleep", SYMBOLS("main"), 0}, "no Python interpreter (/usr/bin/sleep)"},
-	    {{"/usr/bin/sleep", {.elf_class = 1}, 0},
+	    {{.path = "/usr/bin/sleep", .recipe = SYMBOLS("main")},
+	     "no Python interpreter (/usr/bin/sleep)"},
+	    {{.path = "/usr/bin/sleep", .recipe = {.elf_class = 1}},
 	     "a program that is not 64-bit (/usr/bin/sleep)"},
-	    {{"/usr/bin/python3", SYMBOLS("main"), -EACCES},
+	    {{.path = "/usr/bin/python3", .recipe = SYMBOLS("main"), .error = -EACCES},
 	     "an interpreter whose file cannot be opened (/usr/bin/python3: Permission denied)"},
 	};
 
@@ -172,9 +181,10 @@ END_TEST
 
 START_TEST(a_supported_one_beside_another_is_taken)
 {
-	struct process p = {.files = {{"/opt/libpython2.7.so", SYMBOLS("_PyThreadState_Current")},
-				      {"/opt/libpython3.8.so",
-				       SYMBOLS("_PyRuntime", "PyConfig_InitPythonConfig")}}};
+	struct process p = {
+	    .files = {{.path = "/opt/libpython2.7.so", .recipe = SYMBOLS("_PyThreadState_Current")},
+		      {.path = "/opt/libpython3.8.so",
+		       .recipe = SYMBOLS("_PyRuntime", "PyConfig_InitPythonConfig")}}};
 	struct py_location where;
 	char found[256];
 

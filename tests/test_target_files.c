@@ -239,10 +239,10 @@ START_TEST(memory_of_an_ended_or_another_process_is_refused)
 END_TEST
 
 /* Our own mapping of a file, that a forked child has as well. */
-static void *map_file(const char *name)
+static void *map_file(const char *name, int protection)
 {
 	int fd = open(in_folder(name), O_RDONLY | O_CLOEXEC);
-	void *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	void *p = mmap(NULL, 4096, protection, MAP_PRIVATE, fd, 0);
 
 	ck_assert_ptr_ne(p, MAP_FAILED);
 	close(fd);
@@ -268,12 +268,23 @@ static void assert_text(int fd, const char *text)
 
 START_TEST(mapped_files_are_opened)
 {
-	void *p = map_file("a.py");
+	void *p = map_file("a.py", PROT_READ | PROT_EXEC);
 
 	start_target(CHILD_PLAIN);
 	assert_text(open_mapped(p), "print(1)\n");
 	ck_assert_int_eq(target_open_image(&target, 0x1000, 0x2000), -ENOENT);
 	ck_assert_int_eq(open_mapped((char *)p + 4096), -ENOENT);
+	end_target();
+	munmap(p, 4096);
+}
+END_TEST
+
+START_TEST(mapped_data_is_refused)
+{
+	void *p = map_file("a.py", PROT_READ);
+
+	start_target(CHILD_PLAIN);
+	ck_assert_int_eq(open_mapped(p), -EACCES);
 	end_target();
 	munmap(p, 4096);
 }
@@ -285,7 +296,7 @@ START_TEST(mapped_files_of_a_chroot_are_opened)
 
 	if (geteuid() != 0)
 		return;
-	p = map_file("sub/b.py");
+	p = map_file("sub/b.py", PROT_READ | PROT_EXEC);
 	start_target(CHILD_CHROOT);
 	assert_text(open_mapped(p), "print(2)\n");
 	end_target();
@@ -295,7 +306,7 @@ END_TEST
 
 START_TEST(another_file_under_the_name_is_never_opened)
 {
-	void *p = map_file("a.py");
+	void *p = map_file("a.py", PROT_READ | PROT_EXEC);
 	int fd;
 
 	write_file("other.py", "other\n");
@@ -327,6 +338,7 @@ int main(void)
 	tcase_add_test(tc, memory_and_mappings_are_opened);
 	tcase_add_test(tc, memory_of_an_ended_or_another_process_is_refused);
 	tcase_add_test(tc, mapped_files_are_opened);
+	tcase_add_test(tc, mapped_data_is_refused);
 	tcase_add_test(tc, mapped_files_of_a_chroot_are_opened);
 	tcase_add_test(tc, another_file_under_the_name_is_never_opened);
 	suite_add_tcase(suite, tc);

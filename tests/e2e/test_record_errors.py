@@ -78,8 +78,16 @@ class RecordTest(unittest.TestCase):
         return self.said()
 
     def wait_for_trace(self, folder=None):
+        """Until the recorder has created all of the trace, that is, is attached."""
         path = os.path.join(folder or self.output, "trace.db")
-        wait_until(lambda: os.path.exists(path), "the trace")
+
+        def is_there():
+            try:
+                with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+                    return db.execute("SELECT count(*) FROM meta").fetchone()[0] > 0
+            except sqlite3.OperationalError:
+                return False
+        wait_until(is_there, "the trace")
 
     def target(self, code, python=PYTHON, **kwargs):
         """A Python that runs code and has said "ready"."""
