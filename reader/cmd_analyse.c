@@ -18,9 +18,9 @@
 DEFINE_CLEANUP(struct trace *, trace_close)
 
 #define DEFAULT_ITEMS 20
-/* On a terminal, the share of what the numbers leave that locations may take. */
-#define LOCATION_MIN 16
-#define SOURCE_MIN   16
+/* On a terminal the text columns get at least this: with the numbers, 80 columns. */
+#define LOCATION_MIN 14
+#define SOURCE_MIN   14
 
 struct analysis {
 	struct trace *trace;
