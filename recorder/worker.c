@@ -16,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/xalloc.h"
+#include "recorder/channel.h"
 #include "recorder/handover.h"
 #include "recorder/output_folder.h"
 #include "recorder/privileges.h"
@@ -23,12 +24,16 @@
 #include "recorder/python/py_runtime.h"
 #include "recorder/ring.h"
 #include "recorder/target/mappings.h"
-#include "recorder/target_files.h"
 #include "recorder/trace_writer.h"
 
 #define RING_BYTES (4u << 20)
-/* How long the writer sleeps when the ring is empty: short beside the time to fill the ring. */
-#define WRITER_WAIT_MS 20
+/*
+ * How long the writer sleeps. A wake-up costs some ten microseconds, so it is rare while little
+ * happens, and short beside the time to fill the ring when much does.
+ */
+#define WAIT_IDLE_MS 50
+#define WAIT_BUSY_MS 10
+#define BUSY_RECORDS 512
 /* Records stored before messages get a look: some milliseconds. */
 #define DRAIN_MAX   16384
 #define TICK_NS	    (50 * NS_PER_MS)
@@ -36,7 +41,7 @@
 #define ANCHOR_NS   (60 * NS_PER_S)
 
 struct worker {
-	int sock;
+	struct channel channel;
 	const struct worker_config *config;
 
 	struct memory mem;
@@ -63,87 +68,8 @@ struct worker {
 	struct record_counters base, counters; /* of earlier samplers; with the present one's */
 	struct record_totals totals_base;
 
-	bool stop_wanted;
-	char stop_reason[MESSAGE_TEXT_MAX];
 	bool is_done;
 };
-
-static void want_stop(struct worker *w, const char *reason)
-{
-	if (w->stop_wanted)
-		return;
-	w->stop_wanted = true;
-	snprintf(w->stop_reason, sizeof(w->stop_reason), "%s", reason);
-}
-
-/* Ask the attacher to open a file; a wish to stop may arrive before its answer. */
-static int request_file(struct worker *w, struct message *request)
-{
-	struct message m;
-	int r;
-
-	r = message_send(w->sock, request);
-	while (r == 0) {
-		r = message_receive(w->sock, &m);
-		if (r < 0)
-			break;
-		if (m.type == MSG_FILE)
-			return m.n_fds == 1 ? m.fds[0] : m.status < 0 ? m.status : -EBADMSG;
-		message_close_fds(&m);
-		if (m.type == MSG_STOP)
-			want_stop(w, m.text);
-	}
-	want_stop(w, "recorder ended");
-	return r;
-}
-
-static int open_image(void *ctx, const struct mapping *mapping)
-{
-	struct message m;
-
-	message_init(&m, MSG_WANT_IMAGE);
-	m.start = mapping->start;
-	m.end = mapping->end;
-	return request_file(ctx, &m);
-}
-
-/* The attacher has checked that it is a regular file of a bearable size; it may change. */
-static int read_source(void *ctx, const char *path, char **ret_text, size_t *ret_len)
-{
-	auto_close int fd = -1;
-	auto_free char *text = NULL;
-	struct message m;
-	struct stat st;
-	size_t len = 0;
-	ssize_t n;
-
-	message_init(&m, MSG_WANT_SOURCE);
-	if (strlen(path) >= sizeof(m.path))
-		return -ENAMETOOLONG;
-	snprintf(m.path, sizeof(m.path), "%s", path);
-	fd = request_file(ctx, &m);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size < 0 || st.st_size > SOURCE_MAX_BYTES)
-		return -EFBIG;
-	text = xmalloc((size_t)st.st_size + 1);
-	while (len < (size_t)st.st_size) {
-		n = pread(fd, text + len, (size_t)st.st_size - len, (off_t)len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	text[len] = '\0';
-	*ret_text = steal_ptr(text);
-	*ret_len = len;
-	return 0;
-}
 
 static void *sampler_thread(void *arg)
 {
@@ -201,21 +127,30 @@ static const struct record_header *add_base(struct worker *w, const struct recor
 	return &sum->h;
 }
 
-/* Store what the sampler has published; returns whether more may be there. */
-static bool drain_ring(struct worker *w)
+/* Store what the sampler has published; returns how many records, DRAIN_MAX at most. */
+static unsigned drain_ring(struct worker *w)
 {
 	const struct record_header *record;
 
-	for (unsigned n = 0; n < DRAIN_MAX; n++) {
+	unsigned n;
+
+	for (n = 0; n < DRAIN_MAX; n++) {
 		record = ring_peek(w->ring);
 		if (!record)
-			return false;
+			break;
 		if (record->kind == RECORD_COUNTERS)
 			record = add_base(w, (const struct record_counters *)record);
 		note_write_result(w, trace_writer_put(w->writer, record));
 		ring_consume(w->ring);
 	}
-	return true;
+	return n;
+}
+
+static int wait_ms(unsigned n_drained)
+{
+	if (n_drained == DRAIN_MAX)
+		return 0;
+	return n_drained < BUSY_RECORDS ? WAIT_IDLE_MS : WAIT_BUSY_MS;
 }
 
 static void add_progress(const struct sampler *sampler, struct record_totals *t)
@@ -280,7 +215,7 @@ static int create_trace(struct worker *w, const struct message *target)
 	w->next_tick_ns = w->start_ns + TICK_NS;
 	w->next_progress_ns = w->start_ns + PROGRESS_NS;
 	w->next_anchor_ns = w->start_ns + ANCHOR_NS;
-	return trace_writer_create(path, &about, read_source, w, &w->writer);
+	return trace_writer_create(path, &about, channel_read_source, &w->channel, &w->writer);
 }
 
 /* FNV-1a over what decides whether there is an interpreter. Never 0. */
@@ -320,7 +255,7 @@ static int locate(struct worker *w, int maps_fd, struct py_location *ret, char *
 		snprintf(found, size, "%s", w->rejected_as);
 		return -EOPNOTSUPP;
 	}
-	r = py_locate(&maps, open_image, w, ret, found, size);
+	r = py_locate(&maps, channel_open_image, &w->channel, ret, found, size);
 	if (r == -EOPNOTSUPP) {
 		w->rejected_files = hash;
 		snprintf(w->rejected_as, sizeof(w->rejected_as), "%s", found);
@@ -364,7 +299,7 @@ static void send_done(struct worker *w, int status, const char *what)
 	m.status = status;
 	m.totals = w->totals_base;
 	snprintf(m.text, sizeof(m.text), "%s", what);
-	message_send(w->sock, &m);
+	message_send(w->channel.sock, &m);
 	w->is_done = true;
 }
 
@@ -394,12 +329,12 @@ static void on_target(struct worker *w, struct message *target)
 		r = start_sampling(w);
 		if (r < 0) {
 			note_write_result(w, r);
-			want_stop(w, "recorder ended");
+			channel_want_stop(&w->channel, "recorder ended");
 			return;
 		}
 	}
 	reply.status = r;
-	message_send(w->sock, &reply);
+	message_send(w->channel.sock, &reply);
 }
 
 static void fill_totals(struct worker *w, struct record_totals *ret)
@@ -438,7 +373,7 @@ static void finish(struct worker *w)
 	end = w->gone_ns ? w->gone_ns : clock_monotonic_ns();
 	fill_totals(w, &totals);
 	totals.elapsed_ns = end - w->start_ns;
-	note_write_result(w, trace_writer_close(w->writer, end, w->stop_reason));
+	note_write_result(w, trace_writer_close(w->writer, end, w->channel.stop_reason));
 	w->writer = NULL;
 	totals.bytes = trace_size(w);
 	w->totals_base = totals;
@@ -456,7 +391,7 @@ static void on_sampler_over(struct worker *w)
 	w->rejected_files = 0;
 	message_init(&m, MSG_GONE);
 	m.status = w->sampler_result;
-	message_send(w->sock, &m);
+	message_send(w->channel.sock, &m);
 }
 
 static void do_periodic(struct worker *w)
@@ -478,7 +413,7 @@ static void do_periodic(struct worker *w)
 		message_init(&m, MSG_PROGRESS);
 		m.status = w->write_error;
 		fill_totals(w, &m.totals);
-		message_send(w->sock, &m);
+		message_send(w->channel.sock, &m);
 	}
 }
 
@@ -487,9 +422,9 @@ static void on_message(struct worker *w)
 	struct message m;
 	int r;
 
-	r = message_receive(w->sock, &m);
+	r = message_receive(w->channel.sock, &m);
 	if (r < 0) {
-		want_stop(w, "recorder ended");
+		channel_want_stop(&w->channel, "recorder ended");
 		return;
 	}
 	switch (m.type) {
@@ -498,7 +433,7 @@ static void on_message(struct worker *w)
 		break;
 	case MSG_STOP:
 		message_close_fds(&m);
-		want_stop(w, m.text);
+		channel_want_stop(&w->channel, m.text);
 		break;
 	default:
 		message_close_fds(&m);
@@ -508,13 +443,13 @@ static void on_message(struct worker *w)
 int worker_run(int sock, const struct worker_config *config)
 {
 	struct worker w = {
-	    .sock = sock,
+	    .channel = {.sock = sock},
 	    .config = config,
 	    .mem = {.fd = -1},
 	    .next_code = 1,
 	    .next_thread = 1,
 	};
-	bool has_more = false;
+	unsigned n_drained = 0;
 	int r;
 
 	r = privileges_drop(config->folder);
@@ -525,17 +460,16 @@ int worker_run(int sock, const struct worker_config *config)
 	w.ring = ring_new(RING_BYTES);
 	while (!w.is_done) {
 		struct pollfd p = {.fd = sock, .events = POLLIN};
-		int wait_ms = !w.is_sampling ? -1 : has_more ? 0 : WRITER_WAIT_MS;
 
-		if (poll(&p, 1, wait_ms) > 0)
+		if (poll(&p, 1, w.is_sampling ? wait_ms(n_drained) : -1) > 0)
 			on_message(&w);
 		if (w.is_sampling) {
-			has_more = drain_ring(&w);
+			n_drained = drain_ring(&w);
 			do_periodic(&w);
-			if (atomic_load(&w.sampler_over) && !w.stop_wanted)
+			if (atomic_load(&w.sampler_over) && !w.channel.stop_wanted)
 				on_sampler_over(&w);
 		}
-		if (w.stop_wanted && !w.is_done)
+		if (w.channel.stop_wanted && !w.is_done)
 			finish(&w);
 	}
 	ring_free(w.ring);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "recorder/channel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/xalloc.h"
+#include "recorder/target/mappings.h"
+#include "recorder/target_files.h"
+
+void channel_want_stop(struct channel *c, const char *reason)
+{
+	if (c->stop_wanted)
+		return;
+	c->stop_wanted = true;
+	snprintf(c->stop_reason, sizeof(c->stop_reason), "%s", reason);
+}
+
+static int request_file(struct channel *c, struct message *request)
+{
+	struct message m;
+	int r;
+
+	r = message_send(c->sock, request);
+	while (r == 0) {
+		r = message_receive(c->sock, &m);
+		if (r < 0)
+			break;
+		if (m.type == MSG_FILE)
+			return m.n_fds == 1 ? m.fds[0] : m.status < 0 ? m.status : -EBADMSG;
+		message_close_fds(&m);
+		if (m.type == MSG_STOP)
+			channel_want_stop(c, m.text);
+	}
+	channel_want_stop(c, "recorder ended");
+	return r;
+}
+
+int channel_open_image(void *ctx, const struct mapping *mapping)
+{
+	struct message m;
+
+	message_init(&m, MSG_WANT_IMAGE);
+	m.start = mapping->start;
+	m.end = mapping->end;
+	return request_file(ctx, &m);
+}
+
+/* The attacher has checked that it is a regular file of a bearable size; it may change. */
+static int read_whole_file(int fd, char **ret_text, size_t *ret_len)
+{
+	auto_free char *text = NULL;
+	struct stat st;
+	size_t len = 0;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size < 0 || st.st_size > SOURCE_MAX_BYTES)
+		return -EFBIG;
+	text = xmalloc((size_t)st.st_size + 1);
+	while (len < (size_t)st.st_size) {
+		n = pread(fd, text + len, (size_t)st.st_size - len, (off_t)len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	text[len] = '\0';
+	*ret_text = steal_ptr(text);
+	*ret_len = len;
+	return 0;
+}
+
+int channel_read_source(void *ctx, const char *path, char **ret_text, size_t *ret_len)
+{
+	auto_close int fd = -1;
+	struct message m;
+
+	message_init(&m, MSG_WANT_SOURCE);
+	if (strlen(path) >= sizeof(m.path))
+		return -ENAMETOOLONG;
+	snprintf(m.path, sizeof(m.path), "%s", path);
+	fd = request_file(ctx, &m);
+	return fd < 0 ? fd : read_whole_file(fd, ret_text, ret_len);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The worker's end of the socket to the attacher: asking for files, and the wish to stop, which
+ * may arrive while an answer is awaited.
+ */
+#ifndef RECORDER_CHANNEL_H
+#define RECORDER_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "recorder/handover.h"
+
+struct mapping;
+
+struct channel {
+	int sock;
+	bool stop_wanted;
+	char stop_reason[MESSAGE_TEXT_MAX];
+};
+
+/* Remember that the recording is to end; the first reason counts. */
+void channel_want_stop(struct channel *c, const char *reason);
+
+/* For py_locate(); ctx is a struct channel. */
+int channel_open_image(void *ctx, const struct mapping *mapping);
+
+/* For trace_writer_create(); ctx is a struct channel. */
+int channel_read_source(void *ctx, const char *path, char **ret_text, size_t *ret_len);
+
+#endif
