@@ -336,7 +336,7 @@ static void find_loops(struct py_code *code, const uint8_t *bytes, const struct 
 		if (flags & PY_UNIT_IS_CACHE)
 			continue;
 		arg |= bytes[2 * i + 1];
-		if (flags & PY_OP_EXTENDED_ARG) {
+		if (py_op_is_prefix(ops, bytes[2 * i])) {
 			arg <<= 8;
 			continue;
 		}
@@ -372,9 +372,9 @@ static int parse_header(struct py_codes *codes, const uint8_t *head, struct py_c
 					: l->frame_specials + code->nlocalsplus +
 					      u32_in(head, l->code.stacksize);
 		code->first_traceable = u32_in(head, l->code.first_traceable);
-		/* A frame of fewer words than its header, or of megabytes, is none. */
+		/* A frame too small for its header and its locals, or of megabytes, is none. */
 		if (code->frame_words < l->frame_specials || code->frame_words > (1u << 20) ||
-		    code->nlocalsplus > code->frame_words)
+		    code->nlocalsplus > code->frame_words - l->frame_specials)
 			return -EBADMSG;
 	} else {
 		code->code_bytes = u64_in(head, l->code.code);
@@ -431,7 +431,7 @@ static int load_parts(struct py_codes *codes, const uint8_t *head, struct py_cod
 
 int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, struct py_code **ret)
 {
-	uint8_t head[1024], again[PY_CODE_IDENTITY_BYTES];
+	uint8_t head[PY_MAX_CODE_BYTES], again[PY_CODE_IDENTITY_BYTES];
 	struct py_code *known = py_codes_find(codes, addr);
 	struct py_code *code;
 	uint32_t size = codes->l->code.size;
@@ -482,7 +482,8 @@ void py_codes_load_lines(struct py_codes *codes, struct py_code *code)
 		return;
 	code->lines = xcalloc(code->n_units, sizeof(code->lines[0]));
 	code->memory += code->n_units * sizeof(code->lines[0]);
-	codes->memory += code->n_units * sizeof(code->lines[0]);
+	if (!code->replaced) /* what was replaced counts no more */
+		codes->memory += code->n_units * sizeof(code->lines[0]);
 	r = read_line_table(codes, code->identity, &table, &len);
 	if (r < 0) {
 		codes->counters.line_tables_refused++;

@@ -7,8 +7,11 @@
 #include "recorder/python/py_layout.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+
+#include "recorder/python/py_code.h"
 
 /* The largest offset that is believed; sizeof(PyInterpreterState) is below 400,000 in all. */
 #define MAX_OFFSET (4u << 20)
@@ -71,6 +74,58 @@ static uint64_t u64_at(const uint8_t *p, uint32_t position)
 	return v;
 }
 
+/* A field of `bytes` bytes at `offset` ends by `size`. */
+static bool is_within(uint32_t offset, uint32_t bytes, uint32_t size)
+{
+	return size >= bytes && offset <= size - bytes;
+}
+
+/*
+ * Fields are picked out of structs that are read whole, into buffers sized for them: a target that
+ * publishes nonsense must not lead outside these.
+ */
+static bool is_thread_sane(const struct py_layout *l)
+{
+	/* As far as listing threads reads it, and as far as reading frames does. */
+	uint32_t ids = l->thread.native_thread_id + 8, all = l->thread.datastack_limit + 8;
+
+	return ids <= PY_MAX_TSTATE_BYTES && all <= PY_MAX_TSTATE_BYTES &&
+	       is_within(l->thread.next, 8, ids) && is_within(l->thread.interp, 8, ids) &&
+	       is_within(l->thread.thread_id, 8, ids) && is_within(l->thread.interp, 8, all) &&
+	       is_within(l->thread.current_frame, 8, all);
+}
+
+static bool is_frame_sane(const struct py_layout *l)
+{
+	uint32_t size = l->frame.size;
+
+	return size <= PY_MAX_FRAME_BYTES && size % 8 == 0 && is_within(l->frame.code, 8, size) &&
+	       is_within(l->frame.previous, 8, size) && is_within(l->frame.function, 8, size) &&
+	       is_within(l->frame.ip, 8, size) && is_within(l->frame.owner, 1, size) &&
+	       is_within(l->frame.stacktop, 8, size) && l->gen.iframe <= PY_MAX_GEN_BYTES &&
+	       is_within(l->gen.frame_state, 1, l->gen.iframe);
+}
+
+static bool is_code_sane(const struct py_layout *l)
+{
+	uint32_t identity = PY_CODE_IDENTITY_BYTES, size = l->code.size;
+
+	return size >= identity && size <= PY_MAX_CODE_BYTES &&
+	       is_within(l->code.filename, 8, identity) && is_within(l->code.name, 8, identity) &&
+	       is_within(l->code.qualname, 8, identity) &&
+	       is_within(l->code.linetable, 8, identity) &&
+	       is_within(l->code.first_line, 4, identity) &&
+	       is_within(l->code.first_traceable, 4, size);
+}
+
+static bool is_str_sane(const struct py_layout *l)
+{
+	uint32_t size = l->unicode.compact_data;
+
+	return size <= PY_MAX_STR_BYTES && is_within(l->unicode.length, 8, size) &&
+	       is_within(l->unicode.state, 1, size);
+}
+
 int py_layout_apply_debug_offsets(struct py_layout *layout, uint32_t hexversion,
 				  const uint8_t *runtime, uint32_t n)
 {
@@ -107,8 +162,8 @@ int py_layout_apply_debug_offsets(struct py_layout *layout, uint32_t hexversion,
 	 * that are read with it in one go end there.
 	 */
 	l.code.size = l.code.code_adaptive;
-	/* The header of a frame must not be so large that its size makes no sense. */
-	if (l.frame.size < 64 || l.frame.size > 256 || l.code.size > 1024)
+	l.frame_specials = (uint8_t)(l.frame.size / 8);
+	if (!is_thread_sane(&l) || !is_frame_sane(&l) || !is_code_sane(&l) || !is_str_sane(&l))
 		return -EBADMSG;
 	*layout = l;
 	return 0;

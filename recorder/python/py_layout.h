@@ -47,6 +47,17 @@ enum py_line_table {
 	PY_LINES_LOCATIONS, /* from 3.11: co_linetable, PEP 657 */
 };
 
+/*
+ * The structs' parts that are read at once are at most so long, in any layout: up to the last
+ * field that is needed of a thread state, frame (without its locals), code object and str, and of
+ * a generator what stands before its frame.
+ */
+#define PY_MAX_TSTATE_BYTES 400
+#define PY_MAX_FRAME_BYTES  256
+#define PY_MAX_CODE_BYTES   1024
+#define PY_MAX_STR_BYTES    80
+#define PY_MAX_GEN_BYTES    1024
+
 struct py_opcodes;
 
 struct py_layout {

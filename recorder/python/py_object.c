@@ -73,7 +73,7 @@ static size_t to_utf8(const uint8_t *data, size_t n, unsigned kind, char *buf, s
 int py_object_read_str(struct memory *mem, const struct py_layout *l, remote_addr str, char *buf,
 		       size_t size, bool *truncated)
 {
-	uint8_t head[80];
+	uint8_t head[PY_MAX_STR_BYTES];
 	uint64_t length;
 	unsigned state, kind;
 	remote_addr data;

@@ -6,8 +6,6 @@
 
 #include "common/xalloc.h"
 
-#define TSTATE_BYTES 320
-
 static uint64_t u64_in(const uint8_t *p, uint32_t offset)
 {
 	uint64_t v;
@@ -25,7 +23,7 @@ static int list_threads(struct memory *mem, const struct py_layout *l, remote_ad
 	int r = memory_read_u64(mem, interp + l->interp.threads_head, &tstate);
 
 	while (r == 0 && tstate) {
-		uint8_t raw[TSTATE_BYTES];
+		uint8_t raw[PY_MAX_TSTATE_BYTES];
 		uint32_t native = l->thread.native_thread_id;
 		uint32_t len = (native != LAYOUT_ABSENT ? native : l->thread.thread_id) + 8;
 		struct py_thread t = *proto;
