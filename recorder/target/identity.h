@@ -59,10 +59,7 @@ int identity_read_stat(const struct identity *id, struct process_stat *ret);
 /* Whether the process has ended; a zombie has. Does not block. */
 bool identity_has_ended(const struct identity *id);
 
-/*
- * Who it acts as when it opens files.
- * Returns 0 or a negative errno.
- */
+/* Who it acts as when it opens files. */
 struct credentials {
 	uid_t fsuid;
 	gid_t fsgid;
@@ -70,6 +67,8 @@ struct credentials {
 	size_t n_groups;
 	gid_t groups[64]; /* supplementary ones; more are left out */
 };
+
+/* Returns 0 or a negative errno. */
 int identity_read_credentials(const struct identity *id, struct credentials *ret);
 /* The same from the text of /proc/PID/status. Returns 0 or -EINVAL. */
 int credentials_parse(const char *text, struct credentials *ret);
