@@ -128,6 +128,9 @@ RESUMES_OPERAND = set('''
 FOR_ITER FOR_ITER_GEN FOR_ITER_VIRTUAL SEND SEND_GEN SEND_VIRTUAL SEND_ASYNC_GEN YIELD_FROM
 '''.split())
 
+# With all that specialises them.
+INLINES = ('LOAD_ATTR', 'BINARY_SUBSCR', 'BINARY_OP', 'CALL_ALLOC_AND_ENTER_INIT')
+
 HIDES = set('INSTRUMENTED_LINE INSTRUMENTED_INSTRUCTION ENTER_EXECUTOR TRACE_RECORD DO_TRACING '
             'INSTRUMENTED_CALL INSTRUMENTED_CALL_KW INSTRUMENTED_CALL_FUNCTION_EX'.split())
 
@@ -147,8 +150,8 @@ def flags(name, minor):
         out.append('RESUMES_OPERAND')
     if name in HIDES:
         out.append('HIDES')
-    if name in ('EXTENDED_ARG', 'EXTENDED_ARG_QUICK'):
-        out.append('EXTENDED_ARG')
+    if plain.startswith(INLINES):
+        out.append('INLINES')
     return out
 
 
@@ -160,6 +163,9 @@ def ask(command):
 def table(minor, ops):
     """One C initialiser; ops is {name: [number, caches]}."""
     lines = ['\t{', '\t\t.minor = %d,' % minor]
+    lines.append('\t\t.extended_arg = %d,' % ops['EXTENDED_ARG'][0])
+    lines.append('\t\t.extended_arg_quick = %d,' %
+                 ops.get('EXTENDED_ARG_QUICK', ops['EXTENDED_ARG'])[0])
     by_number = sorted((number, name, caches) for name, (number, caches) in ops.items())
     if any(c for _n, _name, c in by_number):
         lines.append('\t\t.caches = {')
@@ -188,7 +194,7 @@ HEAD = '''/* SPDX-License-Identifier: BSD-3-Clause */
 #define CALLS_OPERAND   PY_OP_CALLS_OPERAND
 #define RESUMES_OPERAND PY_OP_RESUMES_OPERAND
 #define HIDES           PY_OP_HIDES
-#define EXTENDED_ARG    PY_OP_EXTENDED_ARG
+#define INLINES         PY_OP_INLINES
 #define KNOWN           PY_OP_KNOWN
 
 const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {'''

@@ -54,7 +54,7 @@ static void follow(struct walk *w, const struct py_opcodes *ops, const uint8_t *
 	uint64_t next, jump;
 
 	/* Prefixes change nothing; they are walked together with what they widen. */
-	while (ops->flags[code[2 * unit]] & PY_OP_EXTENDED_ARG && unit + 1 < w->n_units) {
+	while (py_op_is_prefix(ops, code[2 * unit]) && unit + 1 < w->n_units) {
 		arg = (arg | code[2 * unit + 1]) << 8;
 		unit++;
 		if (w->depth[unit] < 0)

@@ -233,14 +233,28 @@ static bool links_through_c(struct walk *w, const struct frame *f, const struct 
 	return c->previous != f->addr && is_entry_from(w, c->previous, f, error);
 }
 
-/* Was c called by f's own bytecode? */
+/* Was c, a frame of the data stack, called by f's own bytecode? */
 static bool links_inlined(const struct walk *w, const struct frame *f, const struct frame *c)
 {
 	if (c->previous != f->addr || c->is_entry || !f->waits)
 		return false;
-	if (c->owner == OWNED_BY_THREAD && f->flags & PY_OP_CALLS_OPERAND && !c->code->is_shim)
+	if (f->flags & PY_OP_CALLS_OPERAND && !c->code->is_shim)
 		return calls_function(w, f, untag(w->l, raw_u64(c->raw, w->l->frame.function)));
-	return true;
+	return f->flags & (PY_OP_CALLS_OPERAND | PY_OP_INLINES | PY_OP_HIDES);
+}
+
+/*
+ * To 3.13: a frame whose stacktop is set, but not because it waits for an inlined callee: it has
+ * been left, or has been pushed and not begun (its ip is on RESUME then, or before).
+ */
+static bool is_left_or_fresh(const struct walk *w, const struct frame *f)
+{
+	if (!f->waits)
+		return false;
+	if (w->l->call_ip_is_last_cache)
+		return !(f->flags & PY_UNIT_IS_CACHE);
+	return f->flags & PY_OP_LEAVES ||
+	       (f->owner == OWNED_BY_THREAD && f->unit <= f->code->first_traceable);
 }
 
 /* Can f have a callee at all? Returns STEP_TOP when not. */
@@ -248,12 +262,8 @@ static enum step may_call(const struct walk *w, const struct frame *f)
 {
 	if (w->l->liveness == PY_LIVE_CODE)
 		return !f->waits || f->flags & PY_OP_LEAVES ? STEP_TOP : STEP_LINKED;
-	if (f->waits) {
-		bool left = w->l->call_ip_is_last_cache ? !(f->flags & PY_UNIT_IS_CACHE)
-							: f->flags & PY_OP_LEAVES;
-
-		return left ? STEP_TOP : STEP_LINKED;
-	}
+	if (f->waits)
+		return is_left_or_fresh(w, f) ? STEP_TOP : STEP_LINKED;
 	return f->flags & PY_OP_NO_CALLEE ? STEP_TOP : STEP_LINKED;
 }
 
@@ -312,9 +322,7 @@ static int step_slot(struct walk *w, enum step *ret)
 	 * Through C. To 3.13 a frame that was left looks like one that waits; what waits is
 	 * therefore believed only if the thread state or a running frame above confirms it.
 	 */
-	if (w->l->liveness == PY_LIVE_STACKTOP && c.waits &&
-	    (w->l->call_ip_is_last_cache ? !(c.flags & PY_UNIT_IS_CACHE)
-					 : c.flags & PY_OP_LEAVES))
+	if (w->l->liveness == PY_LIVE_STACKTOP && is_left_or_fresh(w, &c))
 		return 0;
 	linked = links_through_c(w, &w->top, &c, &error);
 	if (error == -ESRCH)
@@ -676,8 +684,7 @@ static int step_root(struct walk *w, enum step *ret)
 	if (r < 0)
 		return step_consult(w, ret);
 	if (w->l->liveness == PY_LIVE_STACKTOP && c.waits) {
-		if (w->l->call_ip_is_last_cache ? !(c.flags & PY_UNIT_IS_CACHE)
-						: c.flags & PY_OP_LEAVES)
+		if (is_left_or_fresh(w, &c))
 			return 0;
 		w->unproven = c.addr;
 		w->n_proven = 0;

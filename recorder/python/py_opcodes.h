@@ -3,6 +3,7 @@
 #ifndef RECORDER_PYTHON_PY_OPCODES_H
 #define RECORDER_PYTHON_PY_OPCODES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum py_op_flag {
@@ -21,19 +22,29 @@ enum py_op_flag {
 	PY_OP_RESUMES_OPERAND = 1 << 4,
 	/* Stands in for another opcode (instrumentation, compiled code): may be anything. */
 	PY_OP_HIDES = 1 << 5,
-	/* Prefix that widens the next instruction's argument. */
-	PY_OP_EXTENDED_ARG = 1 << 6,
+	/*
+	 * Can push a frame of a Python function that is not among the operands: a property, a
+	 * __getitem__, an __init__.
+	 */
+	PY_OP_INLINES = 1 << 6,
 	/* The number is in use; a byte without it is not the start of an instruction. */
 	PY_OP_KNOWN = 1 << 7,
 };
 
 struct py_opcodes {
 	uint8_t minor;
+	/* Prefixes that widen the next instruction's argument; the same number twice if just one. */
+	uint8_t extended_arg, extended_arg_quick;
 	uint8_t caches[256]; /* inline cache entries (two bytes each) behind the instruction */
 	uint8_t flags[256];  /* enum py_op_flag */
 };
 
 #define PY_N_OPCODE_TABLES 8
+
+static inline bool py_op_is_prefix(const struct py_opcodes *ops, uint8_t op)
+{
+	return op == ops->extended_arg || op == ops->extended_arg_quick;
+}
 
 extern const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES];
 

@@ -7,6 +7,8 @@
 
 /* Entries of each table, a power of two. One that is pushed out is learned again. */
 #define N_ENTRIES 8192
+/* Entries that share a place. */
+#define BUCKET 4
 
 /* Believed from so many sightings on, if they are at least one in FRACTION of the site's. */
 #define MIN_SIGHTINGS 3
@@ -26,7 +28,7 @@ struct entry {
 
 /* A running mean of 0 and FULL, over some 16 looks, and where it counts as steady. */
 #define FULL   1024
-#define STEADY 700
+#define STEADY 512
 #define WEIGHT 16
 
 struct py_sites {
@@ -41,13 +43,25 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h ^ h >> 29;
 }
 
+/*
+ * The entry of a key, in one of the few places where it may be; a new one takes the place of the
+ * least counted, which loses by that so that it does not stay for ever without being seen.
+ */
 static struct entry *find(struct entry *table, size_t n_entries, uint64_t key)
 {
-	struct entry *e = &table[key >> 32 & (n_entries - 1)];
+	struct entry *bucket = &table[key >> 32 & (n_entries - 1) & ~(size_t)(BUCKET - 1)];
+	struct entry *least = bucket;
 
-	if (e->key != key)
-		*e = (struct entry){.key = key};
-	return e;
+	for (int i = 0; i < BUCKET; i++) {
+		if (bucket[i].key == key)
+			return &bucket[i];
+		if (bucket[i].n < least->n)
+			least = &bucket[i];
+	}
+	for (int i = 0; i < BUCKET; i++)
+		bucket[i].n -= bucket[i].n > 0 && &bucket[i] != least;
+	*least = (struct entry){.key = key};
+	return least;
 }
 
 struct py_sites *py_sites_new(void)

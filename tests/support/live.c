@@ -19,6 +19,9 @@ static int open_image(void *ctx, const struct mapping *mapping)
 
 	snprintf(path, sizeof(path), "/proc/%d/root%s", *(int *)ctx, mapping->path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* In a chroot the kernel names the file as we see it, not as the target does. */
+	if (fd < 0)
+		fd = open(mapping->path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
