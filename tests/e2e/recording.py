@@ -42,11 +42,11 @@ class Line:
 class Target:
     """A running program of tests/targets/, warm; a context manager that ends it."""
 
-    def __init__(self, python, name, **popen):
+    def __init__(self, python, name, *args, **popen):
         self.name = name
         self.python = python
         path = TESTS / "targets" / f"{name}.py"
-        self.process = python.start(path, stdout=subprocess.PIPE, **popen)
+        self.process = python.start(path, *args, stdout=subprocess.PIPE, **popen)
         self.script = self.process.script
         self.lines = Line(self.process)
 

@@ -7,7 +7,7 @@ import time
 
 END = time.monotonic() + float(sys.argv[1]) if len(sys.argv) > 1 else float("inf")
 
-SLEEPERS = 300
+SLEEPERS = int(sys.argv[2]) if len(sys.argv) > 2 else 300
 STARTED = []
 
 
