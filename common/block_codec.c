@@ -124,7 +124,11 @@ struct block_encoder {
 
 struct block_encoder *block_encoder_new(void)
 {
-	return xcalloc(1, sizeof(struct block_encoder));
+	struct block_encoder *e = xcalloc(1, sizeof(*e));
+
+	/* Never NULL: steps that push nothing point into it too. */
+	e->pool = xgrow(NULL, &e->cap_pool, 1, sizeof(*e->pool));
+	return e;
 }
 
 void block_encoder_free(struct block_encoder *e)
@@ -438,10 +442,13 @@ int block_decoder_new(struct unpacker *unpacker, const void *data, size_t len,
 		      struct block_decoder **ret)
 {
 	auto_release(block_decoder_free) struct block_decoder *d = xcalloc(1, sizeof(*d));
-	struct input in = {data, (const uint8_t *)data + len};
 	size_t packed_len[N_STREAMS], size;
+	struct input in;
 
-	if (len == 0 || get_header(d, &in, packed_len) < 0)
+	if (len == 0)
+		return -EBADMSG;
+	in = (struct input){data, (const uint8_t *)data + len};
+	if (get_header(d, &in, packed_len) < 0)
 		return -EBADMSG;
 	for (int i = 0; i < N_STREAMS; i++) {
 		if (packed_len[i] > (size_t)(in.end - in.at) ||

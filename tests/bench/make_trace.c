@@ -140,13 +140,13 @@ static uint32_t common_depth(const struct stack *a, const struct stack *b)
 
 static void put_stacks(struct trace_writer *w, uint64_t n, uint64_t *now_ns)
 {
-	struct {
-		struct record_stack r;
-		struct record_frame frames[MAX_DEPTH];
-	} record = {.r.h = {.kind = RECORD_STACK, .thread = 1}};
+	auto_free struct record_stack *record =
+	    xcalloc(1, sizeof(*record) + MAX_DEPTH * sizeof(record->frames[0]));
 	struct stack last = {.depth = 0}, next;
 	uint64_t next_tick_ns = *now_ns;
 
+	record->h.kind = RECORD_STACK;
+	record->h.thread = 1;
 	while (n) {
 		uint32_t keep;
 
@@ -155,14 +155,14 @@ static void put_stacks(struct trace_writer *w, uint64_t n, uint64_t *now_ns)
 		keep = common_depth(&last, &next);
 		if (keep == last.depth && keep == next.depth)
 			continue;
-		record.r.keep = keep;
-		record.r.n_frames = next.depth - keep;
-		record.r.h.time_ns = *now_ns;
-		record.r.h.size =
-		    (uint32_t)(sizeof(record.r) + record.r.n_frames * sizeof(struct record_frame));
-		memcpy(record.frames, next.frames + keep,
-		       record.r.n_frames * sizeof(struct record_frame));
-		put(w, &record.r.h);
+		record->keep = keep;
+		record->n_frames = next.depth - keep;
+		record->h.time_ns = *now_ns;
+		record->h.size =
+		    (uint32_t)(sizeof(*record) + record->n_frames * sizeof(struct record_frame));
+		memcpy(record->frames, next.frames + keep,
+		       record->n_frames * sizeof(struct record_frame));
+		put(w, &record->h);
 		last = next;
 		n--;
 		if (*now_ns >= next_tick_ns) {
