@@ -259,29 +259,48 @@ static uint32_t find_doubt(struct py_stacks *s, const struct py_snapshot *snap)
 	return doubt;
 }
 
+/* The first doubtful link of snap, from `doubt` on, that a further look does not find again. */
+static int find_unconfirmed(struct py_stacks *s, const struct py_snapshot *snap, uint32_t doubt,
+			    uint32_t *ret)
+{
+	struct py_snapshot *second = &s->second;
+	int r = read_once(s, second);
+
+	s->counters.looked_again++;
+	while (r == 0 && doubt < snap->n && doubt < second->n &&
+	       snap->frames[doubt - 1].addr == second->frames[doubt - 1].addr &&
+	       is_same_call(&snap->frames[doubt - 1], &second->frames[doubt - 1]))
+		doubt++;
+	*ret = doubt;
+	return r;
+}
+
 /*
  * Look again: the doubtful links that are still there are confirmed, and the stack ends before
  * the first one that is not.
  */
 static int look_again(struct py_stacks *s, struct py_snapshot *snap, uint32_t doubt)
 {
-	struct py_snapshot *second = &s->second;
-	int r = read_once(s, second);
+	const struct py_frame *caller = &snap->frames[doubt - 1];
+	int looks = py_sites_looks_needed(s->sites, caller->code->serial, caller->unit);
+	uint32_t end = snap->n;
 
-	s->snap = snap;
-	s->counters.looked_again++;
-	if (r < 0)
-		return r;
-	while (doubt < snap->n && doubt < second->n &&
-	       snap->frames[doubt - 1].addr == second->frames[doubt - 1].addr &&
-	       is_same_call(&snap->frames[doubt - 1], &second->frames[doubt - 1])) {
+	while (looks--) {
+		uint32_t unconfirmed;
+		int r = find_unconfirmed(s, snap, doubt, &unconfirmed);
+
+		if (r < 0)
+			return r;
+		if (unconfirmed < end)
+			end = unconfirmed;
+	}
+	for (; doubt < end; doubt++) {
 		const struct py_frame *f = &snap->frames[doubt - 1];
 
 		py_sites_confirm(s->sites, f[0].code->serial, f[0].unit, f[1].code->serial);
-		doubt++;
 	}
-	if (doubt < snap->n) {
-		snap->n = doubt;
+	if (end < snap->n) {
+		snap->n = end;
 		snap->cut = PY_CUT_TORN;
 	}
 	return 0;

@@ -10,15 +10,22 @@
 /* Entries that share a place. */
 #define BUCKET 4
 
-/* Believed from so many sightings on, if they are at least one in FRACTION of the site's. */
-#define MIN_SIGHTINGS 3
-#define FRACTION      10
+/*
+ * Believed from so many sightings on, if they are at least one in so many of the site's. A false
+ * one is one in thousands.
+ */
+#define FEW        3
+#define FEW_IN     10
+#define MANY       8
+#define MANY_IN    200
 /* The counts of a site are halved when they reach this, so that it may change its habits. */
-#define AGE           250
+#define AGE        4000
 /* A confirmed callee counts as if it had been seen so often. */
-#define CONFIRMED     16
+#define CONFIRMED  4
 /* A callee seen so often needs no counting in every snapshot. */
-#define SETTLED       60
+#define SETTLED    60
+/* A site seen so often has habits. */
+#define ESTABLISHED 20
 
 struct entry {
 	uint64_t key;
@@ -59,7 +66,7 @@ static struct entry *find(struct entry *table, size_t n_entries, uint64_t key)
 			least = &bucket[i];
 	}
 	for (int i = 0; i < BUCKET; i++)
-		bucket[i].n -= bucket[i].n > 0 && &bucket[i] != least;
+		bucket[i].n = (uint16_t)(bucket[i].n - (bucket[i].n > 0 && &bucket[i] != least));
 	*least = (struct entry){.key = key};
 	return least;
 }
@@ -102,8 +109,16 @@ bool py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32
 {
 	struct entry *site, *pair = count(sites, caller, unit, callee, 1, &site);
 
-	*settled = pair->n >= SETTLED;
-	return pair->n >= MIN_SIGHTINGS && pair->n * FRACTION >= site->n;
+	*settled = pair->n >= SETTLED && pair->n * MANY_IN >= site->n;
+	return (pair->n >= FEW && pair->n * FEW_IN >= site->n) ||
+	       (pair->n >= MANY && pair->n * MANY_IN >= site->n);
+}
+
+int py_sites_looks_needed(struct py_sites *sites, uint32_t caller, uint32_t unit)
+{
+	const struct entry *site = find(sites->sites, N_ENTRIES, mix(mix(1, caller), unit));
+
+	return site->n < ESTABLISHED ? 1 : 2;
 }
 
 void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee)

@@ -4,8 +4,8 @@
  * moment; once in some ten thousand snapshots of the tightest code the instruction of one call
  * comes together with the operands and the callee of the next. Nothing in that memory gives it
  * away, but it is rare at any site, and what the site really calls is not: a callee is believed
- * when a second look found the same call still in progress, or when it is what this site has been
- * seen to call again and again.
+ * when it is what this site has been seen to call again and again, or when further looks found the
+ * same call still in progress: one, or two where the site is known to call something else.
  */
 #ifndef RECORDER_PYTHON_PY_SITES_H
 #define RECORDER_PYTHON_PY_SITES_H
@@ -26,7 +26,10 @@ void py_sites_free(struct py_sites *sites);
 bool py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee,
 		  bool *settled);
 
-/* A second look found the same call in progress. */
+/* How many further looks must find the same call in progress before it is believed. */
+int py_sites_looks_needed(struct py_sites *sites, uint32_t caller, uint32_t unit);
+
+/* They did. */
 void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee);
 
 /*
