@@ -251,7 +251,7 @@ static void put_indexes(struct bytes *b, const uint32_t *lines, uint32_t n)
 /* Also gives each step its choice. */
 static void put_steps(struct block_encoder *e, struct bytes *b)
 {
-	auto_free struct step **sorted = xreallocarray(NULL, e->n_steps, sizeof(struct step *));
+	auto_free struct step **sorted = xreallocarray(NULL, e->n_steps, sizeof(*sorted));
 	size_t at = 0, end;
 
 	for (size_t i = 0; i < e->n_steps; i++)

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
@@ -203,7 +204,7 @@ static void print_numbers(const struct analysis *a, const struct trace_line *lin
 	if (line->visits)
 		format_duration(line->self_ns / line->visits, micro(a), average);
 	else
-		strcpy(average, "-");
+		snprintf(average, sizeof(average), "-");
 	printf("%4" PRIu32 " ", line->file);
 	print_padded(self, 10, 1);
 	printf(" %5.1f %% ", percent(line->self_ns, a->summary.observed_ns));
@@ -266,10 +267,8 @@ static int analyse(struct trace *t, size_t n_items)
 	    .charset = text_locale_charset(),
 	    .width = report_width(),
 	};
-	auto_free struct trace_line *lines = NULL;
 	int r = collect(&a), r_totals;
 
-	lines = a.lines;
 	r_totals = print_totals(&a);
 	if (a.n_lines == 0)
 		puts("No line of the followed code was seen.");
@@ -277,6 +276,7 @@ static int analyse(struct trace *t, size_t n_items)
 		print_table(&a, a.n_lines < n_items ? a.n_lines : n_items);
 	if (a.n_lines > n_items)
 		printf("... and %zu more lines (--num-items)\n", a.n_lines - n_items);
+	free(a.lines);
 	r = r < 0 ? r : r_totals;
 	if (r == 0 && trace_is_damaged(t))
 		r = -EBADMSG;

@@ -153,8 +153,8 @@ static int is_refused(int code)
 /* "file:PATH?immutable=1", with what has a meaning in a URI escaped. */
 static char *immutable_uri(const char *path)
 {
-	char *uri = xmalloc(strlen(path) * 3 + sizeof("file:?immutable=1"));
-	char *out = uri + sprintf(uri, "file:");
+	auto_free char *escaped = xmalloc(strlen(path) * 3 + 1);
+	char *out = escaped;
 
 	for (; *path; path++) {
 		if (strchr("%?#", *path))
@@ -162,8 +162,8 @@ static char *immutable_uri(const char *path)
 		else
 			*out++ = *path;
 	}
-	strcpy(out, "?immutable=1");
-	return uri;
+	*out = 0;
+	return xasprintf("file:%s?immutable=1", escaped);
 }
 
 /*

@@ -22,7 +22,7 @@
 /* Times in steps of 64 us, which no block rounds. */
 #define STEP_NS UINT64_C(64000)
 #define T(n)	(TEST_START_NS + (uint64_t)(n)*STEP_NS)
-#define SECOND	15625 /* steps */
+#define SECOND	UINT64_C(15625) /* steps */
 
 static char *folder;
 static struct trace_writer *writer;
@@ -243,14 +243,16 @@ END_TEST
 
 START_TEST(a_full_block_is_stored_at_once)
 {
+	uint64_t n = 2 * (uint64_t)BLOCK_MAX_EVENTS + 10;
+
 	begin();
-	for (unsigned i = 0; i < 2 * BLOCK_MAX_EVENTS + 10; i++)
+	for (uint64_t i = 0; i < n; i++)
 		put_stack(writer, 1, T(0) + i * 64, 0, FRAMES({1, 10 + (int32_t)(i % 7)}), 1);
 	open_trace();
 	ck_assert_uint_eq(summary().n_blocks, 2);
-	close_and_open(T(0) + 64 * (2 * BLOCK_MAX_EVENTS + 10));
+	close_and_open(T(0) + 64 * n);
 	ck_assert_uint_eq(summary().n_blocks, 3);
-	ck_assert_uint_eq(summary().n_events, 2 * BLOCK_MAX_EVENTS + 10);
+	ck_assert_uint_eq(summary().n_events, n);
 	assert_blocks_agree_with_index();
 }
 END_TEST
