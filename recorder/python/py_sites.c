@@ -11,8 +11,9 @@
 #define BUCKET 4
 
 /*
- * Believed from so many sightings on, if they are at least one in so many of the site's. A false
- * one is one in thousands.
+ * Believed from so many sightings on, if they are at least one in so many of the site's. False
+ * ones have been seen up to one in 100; what comes together falsely is an instruction with the
+ * callee of another one of the same function, so the second rule does not hold for those.
  */
 #define FEW        3
 #define FEW_IN     10
@@ -33,6 +34,13 @@ struct entry {
 	uint16_t age; /* how often the site's counts were halved when n was last touched */
 };
 
+/* Which instruction of a caller mostly calls a callee: the winner of a majority vote. */
+struct home {
+	uint64_t key;
+	uint32_t unit;
+	uint32_t votes;
+};
+
 /* A running mean of 0 and FULL, over some 16 looks, and where it counts as steady. */
 #define FULL   1024
 #define STEADY 512
@@ -42,6 +50,7 @@ struct py_sites {
 	struct entry steadiness[N_ENTRIES / 8];
 	struct entry sites[N_ENTRIES];
 	struct entry pairs[N_ENTRIES];
+	struct home homes[N_ENTRIES];
 };
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -104,14 +113,32 @@ static struct entry *count(struct py_sites *sites, uint32_t caller, uint32_t uni
 	return pair;
 }
 
+/* Vote for this instruction; returns whether it is the callee's home. */
+static bool is_home(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee)
+{
+	uint64_t key = mix(mix(3, caller), callee);
+	struct home *home = &sites->homes[key >> 32 & (N_ENTRIES - 1)];
+
+	if (home->key != key)
+		*home = (struct home){.key = key, .unit = unit};
+	if (home->unit == unit)
+		home->votes += home->votes < AGE;
+	else if (home->votes)
+		home->votes--;
+	else
+		home->unit = unit;
+	return home->unit == unit;
+}
+
 bool py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee,
 		  bool *settled)
 {
 	struct entry *site, *pair = count(sites, caller, unit, callee, 1, &site);
+	bool home = is_home(sites, caller, unit, callee);
 
-	*settled = pair->n >= SETTLED && pair->n * MANY_IN >= site->n;
+	*settled = pair->n >= SETTLED && pair->n * FEW_IN >= site->n;
 	return (pair->n >= FEW && pair->n * FEW_IN >= site->n) ||
-	       (pair->n >= MANY && pair->n * MANY_IN >= site->n);
+	       (home && pair->n >= MANY && pair->n * MANY_IN >= site->n);
 }
 
 int py_sites_looks_needed(struct py_sites *sites, uint32_t caller, uint32_t unit)
