@@ -251,12 +251,12 @@ static void put_indexes(struct bytes *b, const uint32_t *lines, uint32_t n)
 /* Also gives each step its choice. */
 static void put_steps(struct block_encoder *e, struct bytes *b)
 {
-	auto_free struct step **sorted = xreallocarray(NULL, e->n_steps, sizeof(*sorted));
+	auto_free struct step **sorted = xreallocarray(NULL, e->n_steps, sizeof(void *));
 	size_t at = 0, end;
 
 	for (size_t i = 0; i < e->n_steps; i++)
 		sorted[i] = &e->steps[i];
-	qsort(sorted, e->n_steps, sizeof(*sorted), compare_steps);
+	qsort(sorted, e->n_steps, sizeof(void *), compare_steps);
 	for (uint32_t context = 0; context <= e->n_lines; context++) {
 		for (end = at; end < e->n_steps && sorted[end]->context == context; end++)
 			sorted[end]->choice = (uint32_t)(end - at);
