@@ -33,6 +33,11 @@
  * first one again take longer.
  */
 #define HINGE_READS 3
+/*
+ * A further chunk takes the thread state and a chunk more, which is longer than a typical read. To
+ * leave a call, and be in the same one again with as much above it, takes longer as well.
+ */
+#define CHUNK_READS 6
 
 /* Uses of a remembered entry frame between two verifications. */
 #define LINK_USES 256
@@ -238,9 +243,20 @@ static bool links_inlined(const struct walk *w, const struct frame *f, const str
 {
 	if (c->previous != f->addr || c->is_entry || !f->waits)
 		return false;
+	if (f->code->is_shim)
+		return true;
 	if (f->flags & PY_OP_CALLS_OPERAND && !c->code->is_shim)
 		return calls_function(w, f, untag(w->l, raw_u64(c->raw, w->l->frame.function)));
 	return f->flags & (PY_OP_CALLS_OPERAND | PY_OP_INLINES | PY_OP_HIDES);
+}
+
+/*
+ * The frame between a class call and __init__ waits before its first instruction, which comes
+ * when __init__ has returned (CALL_ALLOC_AND_ENTER_INIT in Python/bytecodes.c).
+ */
+static bool shim_waits(const struct frame *f)
+{
+	return f->waits && f->unit == 0;
 }
 
 /*
@@ -251,6 +267,8 @@ static bool is_left_or_fresh(const struct walk *w, const struct frame *f)
 {
 	if (!f->waits)
 		return false;
+	if (f->code->is_shim)
+		return !shim_waits(f);
 	if (w->l->call_ip_is_last_cache)
 		return !(f->flags & PY_UNIT_IS_CACHE);
 	return f->flags & PY_OP_LEAVES ||
@@ -260,6 +278,8 @@ static bool is_left_or_fresh(const struct walk *w, const struct frame *f)
 /* Can f have a callee at all? Returns STEP_TOP when not. */
 static enum step may_call(const struct walk *w, const struct frame *f)
 {
+	if (f->code->is_shim)
+		return shim_waits(f) ? STEP_LINKED : STEP_TOP;
 	if (w->l->liveness == PY_LIVE_CODE)
 		return !f->waits || f->flags & PY_OP_LEAVES ? STEP_TOP : STEP_LINKED;
 	if (f->waits)
@@ -603,12 +623,18 @@ static int step_consult(struct walk *w, enum step *ret)
 	if (r < 0)
 		return r;
 	if (t.newest_chunk != w->s->stack->chunks[w->s->stack->n_chunks - 1].addr) {
+		struct chunk here = w->s->stack->chunks[w->chunk];
+
 		r = py_datastack_refresh(w->s, t.newest_chunk);
-		if (r == -EFAULT)
+		if (r == -EFAULT) { /* unmapped meanwhile, so there was a call above */
+			*ret = STEP_TORN;
 			return 0;
+		}
 		if (r < 0)
 			return r;
-		if (w->chunk >= w->s->stack->n_chunks)
+		/* The copies that the frames so far point into are those of the old chunks. */
+		if (w->chunk >= w->s->stack->n_chunks ||
+		    memcmp(&here, &w->s->stack->chunks[w->chunk], sizeof(here)) != 0)
 			return -EAGAIN;
 	}
 	if (w->chunk + 1 < w->s->stack->n_chunks) {
@@ -745,6 +771,13 @@ static int is_hinge_unmoved(struct walk *w)
 	return now.unit == f->unit;
 }
 
+static uint32_t hinge_reads(const struct walk *w)
+{
+	uint32_t further = w->s->n_chunks ? w->s->n_chunks - 1 : 0;
+
+	return HINGE_READS + w->s->n_pages + CHUNK_READS * further;
+}
+
 /*
  * What was read later hangs on the hinge only if that has not moved on after it was read, and if,
  * for a generator, it is still the same one then: same code and same first arguments, which tell
@@ -760,7 +793,7 @@ static int verify_hinge(struct walk *w)
 		r = is_hinge_unmoved(w);
 	/* Late enough, it may have left and come back. */
 	if (r == 1 && clock_monotonic_ns() - w->s->first_read_ns >
-			  (HINGE_READS + w->s->n_pages) * w->s->typical_ns)
+			  hinge_reads(w) * w->s->typical_ns)
 		r = 0;
 	if (r == 1 && w->above.owner == OWNED_BY_GENERATOR) {
 		uint32_t len = header + (w->above.raw_len >= header + 16 ? 16 : 0);
