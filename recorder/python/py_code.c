@@ -48,6 +48,7 @@ static void code_free(struct py_code *code)
 	free(code->units);
 	free(code->lines);
 	free(code->depth);
+	free(code->called);
 	free(code->loops);
 	free(code->file);
 	free(code->name);
@@ -175,6 +176,11 @@ static int check_type(struct py_codes *codes, remote_addr type)
 		return -EBADMSG;
 	codes->code_type = type;
 	return 0;
+}
+
+remote_addr py_codes_type(const struct py_codes *codes)
+{
+	return codes->code_type;
 }
 
 static uint32_t u32_in(const uint8_t *p, uint32_t offset)
@@ -353,6 +359,64 @@ static void find_loops(struct py_code *code, const uint8_t *bytes, const struct 
 	}
 }
 
+/* Opcodes whose callee is an operand; the same numbers in 3.8, 3.9 and 3.10. */
+#define OP_YIELD_FROM       72
+#define OP_FOR_ITER         93
+#define OP_CALL_FUNCTION    131
+#define OP_CALL_FUNCTION_KW 141
+#define OP_CALL_FUNCTION_EX 142
+#define OP_CALL_METHOD      161
+
+/* How far below the top of the operand stack the callee or iterator is; 0: there is none. */
+static uint32_t operand_distance(uint8_t op, uint32_t arg)
+{
+	switch (op) {
+	case OP_FOR_ITER:
+		return 1;
+	case OP_YIELD_FROM:
+		return 2;
+	case OP_CALL_FUNCTION:
+		return arg + 1;
+	case OP_CALL_METHOD: /* a method, or NULL below what is called */
+	case OP_CALL_FUNCTION_KW:
+		return arg + 2;
+	case OP_CALL_FUNCTION_EX:
+		return 2 + (arg & 1);
+	default:
+		return 0;
+	}
+}
+
+/*
+ * To 3.10 a frame's f_lasti stays on the first prefix of a widened instruction, so prefixes get
+ * the flags and the operand of what they widen.
+ */
+static void find_called(struct py_code *code, const uint8_t *bytes, const struct py_opcodes *ops)
+{
+	uint32_t arg = 0, start = 0;
+
+	code->called = xmalloc(code->n_units);
+	memset(code->called, -1, code->n_units);
+	for (uint32_t i = 0; i < code->n_units; i++) {
+		uint32_t distance;
+
+		arg |= bytes[2 * i + 1];
+		if (py_op_is_prefix(ops, bytes[2 * i])) {
+			arg <<= 8;
+			continue;
+		}
+		distance = operand_distance(bytes[2 * i], arg);
+		for (uint32_t k = start; k <= i; k++) {
+			code->units[k] = code->units[i];
+			if (distance && code->depth[i] >= 0 &&
+			    distance <= (uint32_t)code->depth[i])
+				code->called[k] = (int8_t)((uint32_t)code->depth[i] - distance);
+		}
+		arg = 0;
+		start = i + 1;
+	}
+}
+
 static int parse_header(struct py_codes *codes, const uint8_t *head, struct py_code *code)
 {
 	const struct py_layout *l = codes->l;
@@ -420,6 +484,8 @@ static int load_parts(struct py_codes *codes, const uint8_t *head, struct py_cod
 	find_loops(code, bytes, codes->l->opcodes, codes->l->instruction_unit);
 	code->depth = xmalloc(code->n_units);
 	py_depth_compute(codes->l->opcodes, bytes, code->n_units, code->depth);
+	if (codes->l->frame_kind == PY_FRAMES_HEAP)
+		find_called(code, bytes, codes->l->opcodes);
 	code->file = xstrdup(file);
 	code->file_len = (uint16_t)strlen(file);
 	code->name = xstrdup(name);
@@ -463,7 +529,7 @@ int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, str
 		code_free(code);
 		return r;
 	}
-	code->memory = sizeof(*code) + code->n_loops * sizeof(code->loops[0]) + code->n_units * (size_t)2 +
+	code->memory = sizeof(*code) + code->n_loops * sizeof(code->loops[0]) + code->n_units * (size_t)3 +
 		       code->file_len + code->name_len + 64;
 	if (known)
 		forget(codes, known);

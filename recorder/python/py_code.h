@@ -49,6 +49,7 @@ struct py_code {
 	char *file, *name;        /* UTF-8; name is qualified from 3.11 on */
 	uint16_t file_len, name_len;
 	int8_t *depth;            /* operand stack depth before each unit; -1 unknown, always from 3.14 */
+	int8_t *called;           /* to 3.10: per unit, which operand is called or resumed; -1 none */
 	struct py_loop *loops;    /* by start */
 	uint32_t n_loops;
 
@@ -97,6 +98,9 @@ void py_codes_load_lines(struct py_codes *codes, struct py_code *code);
  * refreshed when refresh is set), 0 no (forgotten now), or -ESRCH.
  */
 int py_codes_check(struct py_codes *codes, struct py_code *code, bool refresh);
+
+/* The address of the type of code objects, 0 while none has been loaded. */
+remote_addr py_codes_type(const struct py_codes *codes);
 
 /* Free what has been forgotten; no struct py_code from before may be used afterwards. */
 void py_codes_collect(struct py_codes *codes);

@@ -106,10 +106,14 @@ struct py_layout {
 		uint32_t stacktop;  /* int32, 3.11 to 3.13; pointer from 3.14 on */
 		uint32_t valuestack; /* to 3.10: f_valuestack, where the operands begin */
 		uint32_t executing; /* f_executing or f_state, to 3.10 */
+		uint32_t generator; /* f_gen: the generator that owns the frame, to 3.10 */
 	} frame;
 	struct {
 		uint32_t frame_state, iframe;
 	} gen;
+	struct {
+		uint32_t code; /* PyFunctionObject, to 3.10 */
+	} function;
 	struct {
 		uint32_t size; /* bytes to read for all fields below, code_adaptive excepted */
 		uint32_t flags, first_line, stacksize, nlocalsplus, framesize;

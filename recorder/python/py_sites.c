@@ -26,7 +26,7 @@
 /* A callee seen so often needs no counting in every snapshot. */
 #define SETTLED    60
 /* A site seen so often has habits. */
-#define ESTABLISHED 20
+#define ESTABLISHED 5
 
 struct entry {
 	uint64_t key;
@@ -145,7 +145,7 @@ int py_sites_looks_needed(struct py_sites *sites, uint32_t caller, uint32_t unit
 {
 	const struct entry *site = find(sites->sites, N_ENTRIES, mix(mix(1, caller), unit));
 
-	return site->n < ESTABLISHED ? 1 : 2;
+	return site->n < ESTABLISHED ? 1 : 3;
 }
 
 void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee)

@@ -5,7 +5,7 @@
  * comes together with the operands and the callee of the next. Nothing in that memory gives it
  * away, but it is rare at any site, and what the site really calls is not: a callee is believed
  * when it is what this site has been seen to call again and again, or when further looks found the
- * same call still in progress: one, or two where the site is known to call something else.
+ * same call still in progress: one, or three where the site is known to call something else.
  */
 #ifndef RECORDER_PYTHON_PY_SITES_H
 #define RECORDER_PYTHON_PY_SITES_H

@@ -12,6 +12,8 @@
 #define MAX_PAGES   64   /* other regions looked at in one snapshot */
 #define PAGE_BYTES  4096u
 #define MAX_LINKS   256  /* remembered entry frames; a power of two */
+#define MAX_KNOWN   64   /* frame objects of a thread, to 3.10 */
+#define MAX_CALLABLES 1024 /* a power of two */
 #define MAX_TAIL    4096 /* frames followed back from the innermost one */
 
 /* A piece of the target's memory as it was read for this snapshot. */
@@ -38,8 +40,21 @@ struct chunk {
 	uint32_t bytes;
 };
 
+/* To 3.10: which code a function, or a bound method, was seen to have. */
+struct callable {
+	remote_addr addr, code;
+	uint32_t uses;
+};
+
 struct py_stack {
 	remote_addr tstate;
+	/* To 3.10: addresses of frame objects seen lately, and when. */
+	struct known_frame {
+		remote_addr addr;
+		uint32_t used; /* serial of the snapshot */
+	} known[MAX_KNOWN];
+	uint32_t n_known;
+	remote_addr root;
 	/* 3.11 and later: the data stack's chunks, root first, as last seen. */
 	struct chunk *chunks;
 	uint32_t n_chunks;
@@ -78,6 +93,7 @@ struct py_stacks {
 	uint8_t *verify;      /* PAGE_BYTES, for reading a piece again */
 	remote_addr *tail; /* MAX_TAIL */
 	struct entry_link links[MAX_LINKS];
+	struct callable callables[MAX_CALLABLES];
 
 	struct py_sites *sites;
 	struct py_snapshot last;   /* the last one, as far as its links were settled */
