@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # trackexec: build, check, demo, bench, lint, fuzz, install. Everything goes to $(BUILD).
 #
-#   make            the programs              make check      all tests
-#   make demo       record a small daemon     make bench      measure, with references
-#   make lint       format, warnings, checks  make fuzz       the fuzz targets, a minute each
-#   make deps       the Debian packages that are missing      make install PREFIX= DESTDIR=
+#   make            the programs              make check        all tests
+#   make demo       record a small daemon     make bench        measure, with references
+#   make lint       format, warnings, checks  make fuzz         the fuzz targets, a minute each
+#   make deps       the Debian packages       make check-asan   tests with address and undefined
+#                   that are missing                            behaviour sanitizers
+#   make format     format the sources        make check-tsan   tests with the thread sanitizer
+#   make install, make uninstall              PREFIX= DESTDIR=
+#
+# check, demo, bench, lint and fuzz install what is missing first, so each works on a fresh clone.
 
 CC         ?= cc
+CLANG      ?= clang
+PYTHON     ?= python3
 BUILD      ?= build
 PREFIX     ?= /usr/local
 DESTDIR    ?=
@@ -14,6 +21,8 @@ PKG_CONFIG ?= pkg-config
 CFLAGS     ?= -O2 -g
 # make SANITIZE=address,undefined BUILD=build/asan …
 SANITIZE   ?=
+# Of each fuzz target.
+FUZZ_SECONDS ?= 60
 
 VERSION := 0.1.0
 LIBS    := sqlite3 libzstd libelf
@@ -43,26 +52,33 @@ CLI_SRC   := cli/main.c
 TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 TOOL_SRC  := $(sort $(wildcard tests/support/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/%.o)
 TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 BENCHES  := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/bench/%)
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzzers/%)
 
 all: $(BUILD)/trackexec
+
+tests: $(TESTS)
+benches: $(BENCHES)
+fuzzers: $(FUZZERS)
 
 $(BUILD)/trackexec: $(CLI_OBJ) $(BUILD)/libtrackexec.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/libtrackexec.a: $(LIB_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@
+	$(AR) rcs $@ $^
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/%.o: tests/%.c
+$(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -74,13 +90,173 @@ $(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TOOL_OBJ) $(BUILD)/libt
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 
+$(FUZZERS): $(BUILD)/fuzzers/%: $(BUILD)/tests/fuzz/%.o $(TOOL_OBJ) $(BUILD)/libtrackexec.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+
+# Changes when the compiler or its flags do: then all is compiled anew.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(CC) $(ALL_CFLAGS))' | cmp -s - $@ || \
+		echo '$(subst ','\'',$(CC) $(ALL_CFLAGS))' >$@
+
+# --- tests ---
+
+# The sub-makes run one after the other, whatever -j says: tests want the machine for themselves.
+SUBMAKE := $(MAKE) --no-print-directory
+# Which of tests/e2e.
+E2E ?= test_*.py
+
+check: deps-check
+	+@$(SUBMAKE) all tests
+	@$(PYTHON) tests/pythons.py fetch
+	+@status=0; $(SUBMAKE) run-unit || status=1; $(SUBMAKE) run-e2e || status=1; exit $$status
+
+# All run, even when one fails.
+run-unit:
+	@failed=; \
+	for test in $(TESTS); do \
+		echo "$$test"; "$$test" || failed="$$failed $$test"; \
+	done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+run-e2e:
+	@TRACKEXEC=$(abspath $(BUILD))/trackexec \
+		$(PYTHON) -m unittest discover -v -s tests/e2e -p '$(E2E)'
+
+# With sanitizers: all unit tests, and of the recordings those that differ in code, not in data.
+SAN_ENV := CK_TIMEOUT_MULTIPLIER=10 TRACKEXEC_SECONDS=0.2 \
+           TRACKEXEC_PYTHON=$$(/usr/bin/python3 -c \
+		'import platform; print(platform.python_version())')
+
+# The worker can't be inspected, not even by itself: the leak detector, which traces its own
+# process, would fail there. So it is on in the unit tests only.
+check-asan: deps-check
+	+@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' all tests
+	+@status=0; \
+	$(SAN_ENV) $(SUBMAKE) BUILD=$(BUILD)/asan run-unit || status=1; \
+	$(SAN_ENV) ASAN_OPTIONS=detect_leaks=0 \
+		$(SUBMAKE) BUILD=$(BUILD)/asan E2E='test_[rs]*.py' run-e2e || status=1; \
+	exit $$status
+
+# GCC's thread sanitizer needs addresses that are not randomised much.
+check-tsan: deps-check
+	+@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' all tests
+	+@status=0; \
+	$(SAN_ENV) setarch -R $(SUBMAKE) BUILD=$(BUILD)/tsan run-unit || status=1; \
+	$(SAN_ENV) setarch -R \
+		$(SUBMAKE) BUILD=$(BUILD)/tsan E2E='test_record*.py' run-e2e || status=1; \
+	exit $$status
+
+# --- programs that show something ---
+
+demo: deps-build
+	+@$(SUBMAKE) all
+	@TRACKEXEC=$(abspath $(BUILD))/trackexec $(PYTHON) tests/demo.py
+
+# BENCH_OPTIONS=--quick, or what `tests/bench/bench.py --help` tells.
+bench: deps-bench
+	+@$(SUBMAKE) all benches
+	@$(PYTHON) tests/pythons.py fetch
+	@TRACKEXEC=$(abspath $(BUILD))/trackexec $(PYTHON) tests/bench/bench.py $(BENCH_OPTIONS)
+
+# What was found stays in $(BUILD)/fuzz/NAME: the corpus, and inputs that crashed.
+FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/%.c=%)
+FUZZ_FLAGS := -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -print_final_stats=1
+# Files to begin with, where guessing would never get past the first bytes.
+SEEDS_fuzz_elf_image := /bin/true
+
+fuzz: deps-fuzz
+	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='-O1 -g' \
+		SANITIZE=fuzzer-no-link,address,undefined fuzzers
+	+@$(SUBMAKE) -k $(FUZZ_NAMES:%=run-%)
+
+$(FUZZ_NAMES:%=run-%): run-%:
+	@mkdir -p $(BUILD)/fuzz/$*/corpus
+	@$(if $(SEEDS_$*),cp -u $(SEEDS_$*) $(BUILD)/fuzz/$*/corpus)
+	@$(BUILD)/fuzz-build/fuzzers/$* $(FUZZ_FLAGS) -artifact_prefix=$(BUILD)/fuzz/$*/ \
+		$(BUILD)/fuzz/$*/corpus >$(BUILD)/fuzz/$*/log 2>&1 || \
+		{ cat $(BUILD)/fuzz/$*/log; exit 1; }
+	@echo "$*: $$(grep -a '^Done ' $(BUILD)/fuzz/$*/log)"
+
+# --- checks that read the sources ---
+
+GENERATED := recorder/python/py_opcodes_table.c recorder/python/py_depth_table.c
+ALL_C   := $(LIB_SRC) $(CLI_SRC) $(TEST_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+ALL_H   := $(wildcard cli/*.h common/*.h reader/*.h recorder/*.h recorder/*/*.h tests/*/*.h)
+ALL_PY  := $(wildcard tests/*.py tests/*/*.py tests/*/*/*.py tools/*.py)
+ALL_SH  := $(wildcard tools/*.sh) .ci/run
+FORMATTED := $(sort $(filter-out $(GENERATED),$(ALL_C) $(ALL_H)))
+# The code that must not depend on the machine; the rest needs libraries of the other one.
+PORTABLE := recorder/target/memory.c $(wildcard recorder/python/*.c)
+
+LINTS := lint-format lint-gcc lint-clang lint-aarch64 lint-cppcheck lint-tidy lint-shell lint-python
+
+lint: deps-lint
+	+@$(SUBMAKE) -k $(LINTS) && echo "lint: nothing found"
+
+lint-format:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+lint-gcc:
+	+@$(SUBMAKE) CC=gcc BUILD=$(BUILD)/lint-gcc CFLAGS='-O2 -g -Werror' all tests benches
+
+lint-clang:
+	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/lint-clang CFLAGS='-O2 -g -Werror' all tests benches
+
+lint-aarch64 aarch64:
+	$(CLANG) --target=aarch64-linux-gnu -fsyntax-only -nostdlibinc \
+		-isystem /usr/aarch64-linux-gnu/include -std=gnu11 -D_GNU_SOURCE -I. \
+		$(WARNINGS) -Werror $(PORTABLE)
+
+lint-cppcheck:
+	@mkdir -p $(BUILD)/cppcheck
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--error-exitcode=1 --cppcheck-build-dir=$(BUILD)/cppcheck -D_GNU_SOURCE -I. $(ALL_C)
+
+# What it checks, and what not and why, is in .clang-tidy.
+lint-tidy: $(ALL_C:%=lint-tidy-%)
+
+$(ALL_C:%=lint-tidy-%): lint-tidy-%:
+	@echo clang-tidy $*; found=$$(clang-tidy --quiet --warnings-as-errors='*' $* -- \
+		$(ALL_CFLAGS) $(CHECK_CFLAGS) 2>&1) || { echo "$$found"; exit 1; }
+
+lint-shell:
+	shellcheck $(ALL_SH)
+
+lint-python:
+	PYTHONPYCACHEPREFIX=$(abspath $(BUILD))/pycache $(PYTHON) -m py_compile $(ALL_PY)
+
+format:
+	clang-format -i $(FORMATTED)
+
+# --- install ---
+
+DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/trackexec
+
+install: all
+	install -D -m 755 $(BUILD)/trackexec $(DESTDIR)$(PREFIX)/bin/trackexec
+	install -d $(DOCDIR)
+	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) $(DOCDIR)
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/trackexec
+	rm -rf $(DOCDIR)
+
 clean:
 	rm -rf $(BUILD)
 
 deps:
 	@tools/deps.sh
 
-.PHONY: all clean deps
+# Only what this step needs.
+deps-%: FORCE
+	@tools/deps.sh $*
+
+FORCE:
+
+.PHONY: all tests benches fuzzers check run-unit run-e2e check-asan check-tsan demo bench fuzz \
+        $(FUZZ_NAMES:%=run-%) lint $(LINTS) $(ALL_C:%=lint-tidy-%) aarch64 format install uninstall clean deps FORCE
 .SECONDARY:
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

@@ -1,13 +1,35 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Install the Debian packages that building and testing need and that are missing.
+# Install the Debian packages that are missing.
+#
+#     tools/deps.sh [build | check | bench | lint | fuzz]...     what these need; default: all
 set -eu
 
-packages="gcc clang make pkg-config libc6-dev libsqlite3-dev libzstd-dev libelf-dev check
-	python3 sqlite3 clang-format clang-tidy cppcheck ca-certificates"
+build="gcc make pkg-config libc6-dev libsqlite3-dev libzstd-dev libelf-dev python3"
+check="$build check ca-certificates debian-archive-keyring mount"
+bench="$build austin ca-certificates debian-archive-keyring"
+lint="$check clang clang-format clang-tidy cppcheck shellcheck libc6-dev-arm64-cross"
+fuzz="$build clang libclang-rt-dev"
+
+wanted=
+for step in "${@:-all}"; do
+	case $step in
+	build) wanted="$wanted $build" ;;
+	check) wanted="$wanted $check" ;;
+	bench) wanted="$wanted $bench" ;;
+	lint) wanted="$wanted $lint" ;;
+	fuzz) wanted="$wanted $fuzz" ;;
+	all) wanted="$wanted $check $bench $lint $fuzz" ;;
+	*)
+		echo "tools/deps.sh: unknown step $step: give build, check, bench, lint or fuzz" >&2
+		exit 2
+		;;
+	esac
+done
 
 missing=
-for p in $packages; do
+for p in $wanted; do
+	case " $missing " in *" $p "*) continue ;; esac
 	dpkg-query -W -f='${Status}\n' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
 done
 [ -n "$missing" ] || exit 0
@@ -22,8 +44,13 @@ else
 	echo "make deps: install them as root: apt-get install$missing" >&2
 	exit 1
 fi
+
+install() {
+	# One word per package; $root may be no word at all.
+	# shellcheck disable=SC2086
+	$root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends $missing </dev/null
+}
+
 # A stale package list is refreshed only when it has to be.
-# shellcheck disable=SC2086
-$root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing ||
-	{ $root apt-get update && $root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y --no-install-recommends $missing; }
+install || { $root apt-get update && install; }
