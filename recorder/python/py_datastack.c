@@ -12,6 +12,8 @@
 #define CHUNK_DATA      24
 #define MIN_CHUNK_BYTES 1024u
 #define MAX_CHUNK_BYTES (8u << 20)
+/* A target can claim that each of its chunks is large. */
+#define MAX_COPY_BYTES (64u << 20)
 
 /* More than was needed last time, for a call or two more. */
 #define WINDOW_SLACK 256u
@@ -44,6 +46,9 @@ static int extend(struct py_stacks *s, uint32_t i, uint32_t end)
 	if (end > chunk->bytes)
 		end = chunk->bytes;
 	if (copy->room < chunk->bytes) {
+		if (s->copy_bytes + chunk->bytes - copy->room > MAX_COPY_BYTES)
+			return -EFAULT;
+		s->copy_bytes += chunk->bytes - copy->room;
 		region->data = xreallocarray(region->data, chunk->bytes, 1);
 		copy->room = chunk->bytes;
 	}
@@ -180,12 +185,16 @@ void py_datastack_end(struct py_stacks *s, uint32_t used_bytes)
 const uint8_t *py_datastack_view(struct py_stacks *s, uint32_t i, remote_addr addr, uint32_t len,
 				 uint32_t *available, int *error)
 {
-	const struct chunk *chunk = &s->stack->chunks[i];
-	uint64_t at = addr - chunk->addr;
+	const struct chunk *chunk;
 	const struct region *region;
+	uint64_t at;
 
 	*error = 0;
-	if (i >= s->stack->n_chunks || at >= chunk->bytes || chunk->bytes - at < len)
+	if (i >= s->stack->n_chunks)
+		return NULL;
+	chunk = &s->stack->chunks[i];
+	at = addr - chunk->addr;
+	if (at >= chunk->bytes || chunk->bytes - at < len)
 		return NULL;
 	if (i >= s->n_chunks || s->chunks[i].region.len < at + len) {
 		/* The root chunk's window is tuned; of the others everything is needed sooner or later. */

@@ -17,7 +17,7 @@
 /* Append a code point; returns its length, 0 when it does not fit. */
 static size_t put_utf8(char *out, size_t room, uint32_t c)
 {
-	if (c >= 0xd800 && c < 0xe000)
+	if ((c >= 0xd800 && c < 0xe000) || c > 0x10ffff)
 		c = 0xfffd;
 	if (c < 0x80) {
 		if (room < 1)

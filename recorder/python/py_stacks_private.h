@@ -44,6 +44,7 @@ struct chunk {
 struct callable {
 	remote_addr addr, code;
 	uint32_t uses;
+	bool is_method;
 };
 
 struct py_stack {
@@ -88,6 +89,7 @@ struct py_stacks {
 		size_t room;          /* bytes of region.data */
 	} *chunks; /* parallel to stack->chunks */
 	size_t chunks_cap;
+	size_t copy_bytes;    /* of all of them together */
 	uint32_t n_chunks;    /* of which something has been read */
 	struct chunk *fresh;  /* MAX_CHUNKS */
 	uint8_t *verify;      /* PAGE_BYTES, for reading a piece again */
