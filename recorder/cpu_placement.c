@@ -11,14 +11,14 @@
 #include "common/xalloc.h"
 
 /* Fields of /proc/PID/stat counted behind the parenthesised name: state is the first. */
-#define FIELD_STATE     1
+#define FIELD_STATE	1
 #define FIELD_PROCESSOR 37
 
 struct cpu_placement {
 	int pid;
 	uint64_t tid; /* of stat_fd */
 	int stat_fd;
-	int avoided;  /* the CPU left out of our affinity, -1 none */
+	int avoided; /* the CPU left out of our affinity, -1 none */
 	cpu_set_t allowed;
 };
 
@@ -40,6 +40,9 @@ void cpu_placement_free(struct cpu_placement *p)
 		return;
 	if (p->stat_fd >= 0)
 		close(p->stat_fd);
+	/* Or who comes next would take note of what was left to us. */
+	if (p->avoided >= 0)
+		sched_setaffinity(getpid(), sizeof(p->allowed), &p->allowed);
 	free(p);
 }
 
@@ -90,6 +93,9 @@ void cpu_placement_update(struct cpu_placement *p, uint64_t tid)
 		return;
 	set = p->allowed;
 	CPU_CLR((size_t)cpu, &set);
-	if (CPU_COUNT(&set) > 0 && sched_setaffinity(0, sizeof(set), &set) == 0)
-		p->avoided = cpu;
+	if (CPU_COUNT(&set) == 0 || sched_setaffinity(0, sizeof(set), &set) < 0)
+		return;
+	/* The main thread writes; it wakes up seldom, so it may follow later. */
+	sched_setaffinity(getpid(), sizeof(set), &set);
+	p->avoided = cpu;
 }

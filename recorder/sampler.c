@@ -10,8 +10,15 @@
 #include "common/xalloc.h"
 #include "recorder/sampler_private.h"
 
-#define COUNTERS_NS  NS_PER_S
-#define PLACEMENT_NS (5 * NS_PER_MS)
+#define COUNTERS_NS NS_PER_S
+
+/*
+ * The threads are listed and the CPUs looked at now and then: not so often that it would cost
+ * more than the looks themselves, nor so seldom that a new thread would be missed for long.
+ */
+#define RARE_MIN_NS (5 * NS_PER_MS)
+#define RARE_MAX_NS (100 * NS_PER_MS)
+#define RARE_ROUNDS 25
 
 /* A batch is ended early when its stacks take so much of the ring. */
 #define BATCH_MAX_BYTES (512 * 1024)
@@ -108,8 +115,10 @@ static void count_drop(struct sampler *s, enum drop_reason reason)
 static void count_snapshot(struct sampler *s)
 {
 	static const enum cut_reason reasons[] = {
-	    [PY_CUT_TORN] = CUT_TORN,	  [PY_CUT_UNSTEADY] = CUT_UNSTEADY,
-	    [PY_CUT_UNREADABLE] = CUT_UNREADABLE, [PY_CUT_DEPTH] = CUT_DEPTH,
+	    [PY_CUT_TORN] = CUT_TORN,
+	    [PY_CUT_UNSTEADY] = CUT_UNSTEADY,
+	    [PY_CUT_UNREADABLE] = CUT_UNREADABLE,
+	    [PY_CUT_DEPTH] = CUT_DEPTH,
 	    [PY_CUT_CODE] = CUT_CODE,
 	};
 
@@ -238,8 +247,7 @@ static void tell_counters(struct sampler *s, uint64_t now_ns)
 /* What is due now and then. */
 static int housekeeping(struct sampler *s, uint64_t now_ns)
 {
-	if (now_ns - s->batch_start_ns >= s->batch_length_ns ||
-	    s->batch_bytes > BATCH_MAX_BYTES) {
+	if (now_ns - s->batch_start_ns >= s->batch_length_ns || s->batch_bytes > BATCH_MAX_BYTES) {
 		int r = sampler_end_batch(s, now_ns);
 
 		if (r < 0)
@@ -250,7 +258,7 @@ static int housekeeping(struct sampler *s, uint64_t now_ns)
 	if (now_ns >= s->placement_due_ns && s->n_tracks) {
 		const struct track *t = s->tracks[0];
 
-		s->placement_due_ns = now_ns + PLACEMENT_NS;
+		s->placement_due_ns = now_ns + s->rare_ns;
 		if (s->n_tracks > 1 && s->n_gils && s->gils[0].holder)
 			t = s->gils[0].holder;
 		cpu_placement_update(s->placement, t->id.native_id);
@@ -304,8 +312,13 @@ static void keep_away(struct sampler *s, uint64_t started_ns, uint64_t now_ns)
 	}
 }
 
-static void begin(struct sampler *s, uint64_t now_ns)
+static void begin(struct sampler *s, uint64_t now_ns, uint64_t interval_ns)
 {
+	s->rare_ns = RARE_ROUNDS * interval_ns;
+	if (s->rare_ns < RARE_MIN_NS)
+		s->rare_ns = RARE_MIN_NS;
+	if (s->rare_ns > RARE_MAX_NS)
+		s->rare_ns = RARE_MAX_NS;
 	s->placement = cpu_placement_new(s->config->pid);
 	s->batch_start_ns = now_ns;
 	s->batch_length_ns = 10 * NS_PER_MS;
@@ -321,7 +334,7 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 	uint64_t now_ns = clock_monotonic_ns(), due_ns = now_ns + interval_ns;
 	int r = 0;
 
-	begin(s, now_ns);
+	begin(s, now_ns, interval_ns);
 	for (uint64_t round = 0; r == 0 && !atomic_load_explicit(stop, memory_order_relaxed);
 	     round++) {
 		uint64_t started_ns = now_ns;

@@ -18,11 +18,11 @@ struct track {
 	struct record_frame *last; /* followed frames as last told to the writer */
 	uint32_t n_last;
 	size_t last_cap;
-	uint64_t told_in;          /* the batch in which it was announced; 0 not yet */
+	uint64_t told_in; /* the batch in which it was announced; 0 not yet */
 	uint16_t number;
-	bool stale;                /* may have run since it was last looked at */
+	bool stale; /* may have run since it was last looked at */
 	bool is_listed;
-	bool changed;              /* at the last look */
+	bool changed; /* at the last look */
 };
 
 /* A GIL and what was last seen of it. */
@@ -38,7 +38,7 @@ struct code_names {
 	struct {
 		uint64_t hash;
 		uint32_t id;
-	} *slots;
+	} * slots;
 	size_t n_slots, n_used;
 };
 
@@ -58,8 +58,9 @@ struct sampler {
 	size_t listed_cap;
 	struct gil_watch *gils;
 	size_t n_gils, gils_cap;
+	uint64_t rare_ns; /* between looks at the list of threads, and at the CPUs */
 	uint64_t list_due_ns;
-	size_t next_stale;        /* where the search for stale threads goes on */
+	size_t next_stale; /* where the search for stale threads goes on */
 
 	struct py_snapshot snap;
 	struct record_frame *now; /* followed frames of the snapshot */
@@ -67,12 +68,12 @@ struct sampler {
 	struct record_counters counters;
 
 	/* What was told to the ring but not published yet. */
-	uint64_t batch;           /* counts from 1 */
+	uint64_t batch; /* counts from 1 */
 	uint64_t batch_start_ns;
 	uint64_t batch_length_ns;
 	uint64_t batch_snapshots;
-	uint64_t batch_bytes;     /* of stacks */
-	struct py_code **used;    /* code objects used in this batch */
+	uint64_t batch_bytes;  /* of stacks */
+	struct py_code **used; /* code objects used in this batch */
 	size_t n_used, used_cap;
 	uint32_t batch_next_code;
 	uint16_t batch_next_thread;
@@ -80,13 +81,13 @@ struct sampler {
 	struct code_names names;
 	uint32_t next_code;
 	uint16_t next_thread;
-	uint64_t full_since_ns;   /* the ring refused records since then; 0: it does not */
+	uint64_t full_since_ns; /* the ring refused records since then; 0: it does not */
 	uint64_t full_lost;
 	uint64_t counters_due_ns;
 	uint64_t placement_due_ns;
 	uint64_t unreadable_since_ns;
 	uint64_t multi_chunk_seen;
-	bool watch_next;          /* nothing changed: see whether another thread runs now */
+	bool watch_next; /* nothing changed: see whether another thread runs now */
 };
 
 /* --- sampler_threads.c --- */

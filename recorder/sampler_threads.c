@@ -10,8 +10,7 @@
 #include "common/xalloc.h"
 #include "recorder/sampler_private.h"
 
-/* The list is read again after so long, or so many times what reading it took. */
-#define LIST_NS     (5 * NS_PER_MS)
+/* The list is not read again before so many times what reading it took. */
 #define LIST_FACTOR 200
 
 #define MAX_THREAD_NUMBER 65000
@@ -91,7 +90,8 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 	uint64_t took = clock_monotonic_ns() - now_ns;
 	bool changed;
 
-	s->list_due_ns = now_ns + (took * LIST_FACTOR > LIST_NS ? took * LIST_FACTOR : LIST_NS);
+	s->list_due_ns =
+	    now_ns + (took * LIST_FACTOR > s->rare_ns ? took * LIST_FACTOR : s->rare_ns);
 	if (n < 0)
 		return n;
 	/* Mostly nothing has changed: both lists are in the same order, except that ours grows. */
@@ -99,8 +99,8 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 	for (size_t i = 0; i < s->n_tracks; i++) {
 		struct track *t = s->tracks[i];
 
-		t->is_listed = i < (size_t)n &&
-			       is_same_thread(&t->id, &s->listed[(size_t)n - 1 - i]);
+		t->is_listed =
+		    i < (size_t)n && is_same_thread(&t->id, &s->listed[(size_t)n - 1 - i]);
 		changed |= !t->is_listed;
 	}
 	if (!changed)
