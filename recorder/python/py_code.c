@@ -362,6 +362,8 @@ static void find_loops(struct py_code *code, const uint8_t *bytes, const struct 
 /* Opcodes whose callee is an operand; the same numbers in 3.8, 3.9 and 3.10. */
 #define OP_YIELD_FROM       72
 #define OP_FOR_ITER         93
+#define OP_STORE_FAST       125
+#define OP_DELETE_FAST      126
 #define OP_CALL_FUNCTION    131
 #define OP_CALL_FUNCTION_KW 141
 #define OP_CALL_FUNCTION_EX 142
@@ -397,6 +399,7 @@ static void find_called(struct py_code *code, const uint8_t *bytes, const struct
 
 	code->called = xmalloc(code->n_units);
 	memset(code->called, -1, code->n_units);
+	code->keeps_first_local = true;
 	for (uint32_t i = 0; i < code->n_units; i++) {
 		uint32_t distance;
 
@@ -405,9 +408,14 @@ static void find_called(struct py_code *code, const uint8_t *bytes, const struct
 			arg <<= 8;
 			continue;
 		}
+		if ((bytes[2 * i] == OP_STORE_FAST || bytes[2 * i] == OP_DELETE_FAST) && arg == 0)
+			code->keeps_first_local = false;
 		distance = operand_distance(bytes[2 * i], arg);
-		for (uint32_t k = start; k <= i; k++) {
-			code->units[k] = code->units[i];
+		for (uint32_t k = i + 1; k-- > start;) {
+			code->units[k] = (uint8_t)(code->units[i] & ~PY_UNIT_CALLS_PLAINLY);
+			if (bytes[2 * i] == OP_CALL_METHOD ||
+			    (bytes[2 * i] == OP_CALL_FUNCTION && arg > 0))
+				code->units[k] |= PY_UNIT_CALLS_PLAINLY;
 			if (distance && code->depth[i] >= 0 &&
 			    distance <= (uint32_t)code->depth[i])
 				code->called[k] = (int8_t)((uint32_t)code->depth[i] - distance);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "recorder/python/py_layout.h"
+#include "recorder/python/py_opcodes.h"
 #include "recorder/target/memory.h"
 
 /* Named limits; reaching one is counted in the struct. */
@@ -25,6 +26,8 @@
 
 /* Flags of a code unit: those of enum py_op_flag of its instruction, and instead of KNOWN: */
 #define PY_UNIT_IS_CACHE (1 << 7) /* an inline cache entry, not an instruction */
+/* To 3.10, where nothing is inlined: a call with positional arguments and no others. */
+#define PY_UNIT_CALLS_PLAINLY PY_OP_INLINES
 
 /* Enough of a code object's header for its identity: every field before what can change. */
 #define PY_CODE_IDENTITY_BYTES 144
@@ -50,6 +53,7 @@ struct py_code {
 	uint16_t file_len, name_len;
 	int8_t *depth;            /* operand stack depth before each unit; -1 unknown, always from 3.14 */
 	int8_t *called;           /* to 3.10: per unit, which operand is called or resumed; -1 none */
+	bool keeps_first_local;   /* to 3.10: its first argument stays in its first local */
 	struct py_loop *loops;    /* by start */
 	uint32_t n_loops;
 

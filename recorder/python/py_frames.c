@@ -234,11 +234,12 @@ static void remember(struct py_stacks *s, const struct py_snapshot *snap, uint32
 
 /*
  * The first frame that its caller was not often enough seen to call; snap->n when there is none.
- * The links that are as in the last snapshot are settled.
+ * The links that are as in the last snapshot are settled. What can't be believed at all is cut.
  */
-static uint32_t find_doubt(struct py_stacks *s, const struct py_snapshot *snap)
+static uint32_t find_doubt(struct py_stacks *s, struct py_snapshot *snap)
 {
-	uint32_t doubt = snap->n, n_settled, same = 1, i;
+	uint32_t doubt = UINT32_MAX, n_settled, same = 1, i;
+	const struct py_frame *top;
 
 	while (same < snap->n && same < s->last.n &&
 	       is_same_call(&snap->frames[same - 1], &s->last.frames[same - 1]))
@@ -247,16 +248,24 @@ static uint32_t find_doubt(struct py_stacks *s, const struct py_snapshot *snap)
 	for (i = same; i < snap->n; i++) {
 		const struct py_frame *f = &snap->frames[i - 1];
 		bool settled;
+		enum py_belief belief = py_sites_saw(s->sites, f[0].code->serial, f[0].unit,
+						     f[1].code->serial, &settled);
 
-		if (!py_sites_saw(s->sites, f[0].code->serial, f[0].unit, f[1].code->serial,
-				  &settled) &&
-		    doubt == snap->n)
+		if (belief == PY_REFUSED) {
+			snap->n = i;
+			snap->cut = PY_CUT_TORN;
+		} else if (belief == PY_DOUBTED && doubt == UINT32_MAX) {
 			doubt = i;
+		}
 		if (settled && n_settled == i)
 			n_settled = i + 1;
 	}
-	remember(s, snap, same - 1, snap->n ? n_settled : 0);
-	return doubt;
+	remember(s, snap, same - 1, snap->n < n_settled ? snap->n : n_settled);
+	if (snap->n && snap->cut == PY_NOT_CUT) {
+		top = &snap->frames[snap->n - 1];
+		py_sites_saw_alone(s->sites, top->code->serial, top->unit);
+	}
+	return doubt < snap->n ? doubt : snap->n;
 }
 
 /* The first doubtful link of snap, from `doubt` on, that a further look does not find again. */

@@ -48,8 +48,10 @@ struct walk {
 	struct py_stacks *s;
 	const struct py_layout *l;
 	struct frame top;
-	struct frame hinge; /* the outermost caller whose call could not be proven */
+	/* The outermost caller that has to be looked at again, and why. */
+	struct frame hinge;
 	uint32_t n_hinge;
+	bool hinge_resumes; /* a generator, which its operand proves, but perhaps recycled memory */
 	uint64_t started_ns;
 	bool consulted;
 };
@@ -172,23 +174,38 @@ static remote_addr read_callable(struct walk *w, remote_addr object, bool is_met
 	return type && type == py_codes_type(w->s->codes) ? code : 0;
 }
 
-static remote_addr find_callable(struct walk *w, remote_addr object)
+static const struct callable *find_callable(struct walk *w, remote_addr object)
 {
 	struct callable *c = &w->s->callables[object >> 4 & (MAX_CALLABLES - 1)];
 
 	if (c->addr == object && c->uses < CALLABLE_USES) {
 		c->uses++;
-		return c->code;
+		return c;
 	}
 	c->addr = object;
 	c->uses = 0;
 	c->code = read_callable(w, object, false);
+	c->is_method = !c->code;
 	if (!c->code)
 		c->code = read_callable(w, object, true);
-	return c->code;
+	return c;
 }
 
 enum proof { REFUTED, UNPROVEN, PROVEN };
+
+/*
+ * The arguments of a call stay on the caller's value stack until it is over. Where the callee has
+ * kept its first one, that tells this call from another one of the same function.
+ */
+static bool has_other_argument(const struct walk *w, const struct frame *f, int first_slot,
+			       const struct frame *c)
+{
+	remote_addr given = operand(w, f, first_slot);
+	remote_addr kept = raw_u64(c->raw, w->l->frame.size);
+
+	return c->code->keeps_first_local && c->code->nlocalsplus && c->raw_len >= w->l->frame.size + 8 &&
+	       given && kept && given != kept;
+}
 
 static enum proof prove_call(struct walk *w, const struct frame *f, const struct frame *c)
 {
@@ -199,7 +216,8 @@ static enum proof prove_call(struct walk *w, const struct frame *f, const struct
 		return UNPROVEN;
 	/* A method call leaves NULL below what it calls when that is not a plain function. */
 	for (int i = 0; i < 2; i++) {
-		remote_addr object = operand(w, f, slot + i), code;
+		remote_addr object = operand(w, f, slot + i);
+		const struct callable *callable;
 
 		if (!object)
 			continue;
@@ -207,10 +225,14 @@ static enum proof prove_call(struct walk *w, const struct frame *f, const struct
 			return PROVEN;
 		if (f->flags & PY_OP_RESUMES_OPERAND)
 			return UNPROVEN;
-		code = find_callable(w, object);
-		if (code == c->code->addr)
-			return PROVEN;
-		if (i == 0 && code)
+		callable = find_callable(w, object);
+		if (callable->code == c->code->addr)
+			return f->flags & PY_UNIT_CALLS_PLAINLY && !callable->is_method &&
+				       slot + i + 1 < f->code->depth[f->unit] &&
+				       has_other_argument(w, f, slot + i + 1, c)
+				   ? REFUTED
+				   : PROVEN;
+		if (i == 0 && callable->code)
 			known = true;
 	}
 	/* It calls another function than the one whose frame this is. */
@@ -228,9 +250,10 @@ static int link_callee(struct walk *w, const struct frame *c)
 	proof = prove_call(w, &w->top, c);
 	if (proof == REFUTED)
 		return 0;
-	if (proof == UNPROVEN && !w->hinge.addr) {
+	if ((proof == UNPROVEN || (c->generator && !w->top.generator)) && !w->hinge.addr) {
 		w->hinge = w->top;
 		w->n_hinge = w->s->snap->n;
+		w->hinge_resumes = proof == PROVEN;
 	}
 	r = accept(w, c);
 	return r < 0 ? r : 1;
@@ -327,7 +350,7 @@ static bool may_hide_callee(struct walk *w)
 		return true;
 	if (f->flags & PY_OP_RESUMES_OPERAND)
 		return !is_known_callee(w, 0, object);
-	return !is_known_callee(w, find_callable(w, object), 0);
+	return !is_known_callee(w, find_callable(w, object)->code, 0);
 }
 
 /* Ask the thread state what is above the innermost frame. Returns as link_callee(). */
@@ -382,28 +405,49 @@ static int step_root(struct walk *w)
 	return accept(w, &c);
 }
 
+/* Is the hinge where it was, or, resuming a generator, still in that loop? 1, 0 or -ESRCH. */
+static int is_hinge_unmoved(struct walk *w)
+{
+	const struct frame *f = &w->hinge;
+	uint32_t from = w->l->frame.ip, to = w->l->frame.executing + 1;
+	uint8_t now[256];
+	uint32_t unit;
+	int r;
+
+	r = memory_read(w->s->mem, f->addr + from, now, to - from);
+	if (r == -ESRCH)
+		return r;
+	if (r < 0 || clock_monotonic_ns() - w->started_ns >=
+			 (HINGE_READS + (uint64_t)w->s->n_pages) * w->s->typical_ns)
+		return 0;
+	if (memcmp(now, f->raw + from, to - from) == 0)
+		return 1;
+	unit = (uint32_t)raw_i32(now, 0) * w->l->instruction_unit / 2;
+	return w->hinge_resumes && now[to - from - 1] == f->raw[to - 1] &&
+	       f->flags & PY_OP_RESUMES_OPERAND && unit > f->unit &&
+	       unit < py_code_loop_end(f->code, f->unit);
+}
+
 /*
  * A call that its operands do not prove: the caller must still be at it after the callees have
  * been read, soon enough not to have left and come back.
  */
 static int verify_hinge(struct walk *w)
 {
-	uint8_t now[256];
+	struct py_snapshot *snap = w->s->snap;
 	const struct frame *f = &w->hinge;
-	uint32_t from = w->l->frame.ip, to = w->l->frame.executing + 1;
-	bool unmoved;
-	int r;
+	int r = is_hinge_unmoved(w);
 
 	w->s->counters.reread++;
-	r = memory_read(w->s->mem, f->addr + from, now, to - from);
-	if (r == -ESRCH)
+	if (r < 0)
 		return r;
-	unmoved = r == 0 && memcmp(now, f->raw + from, to - from) == 0 &&
-		  clock_monotonic_ns() - w->started_ns <
-		      (HINGE_READS + (uint64_t)w->s->n_pages) * w->s->typical_ns;
-	if (!unmoved) {
-		w->s->snap->n = w->n_hinge;
-		w->s->snap->cut = PY_CUT_TORN;
+	if (w->hinge_resumes &&
+	    !py_sites_is_steady(w->s->sites, f->code->serial, f->unit, r == 1)) {
+		snap->n = w->n_hinge;
+		snap->cut = PY_CUT_UNSTEADY;
+	} else if (r == 0) {
+		snap->n = w->n_hinge;
+		snap->cut = PY_CUT_TORN;
 	}
 	return 0;
 }

@@ -113,8 +113,9 @@ static struct entry *count(struct py_sites *sites, uint32_t caller, uint32_t uni
 	return pair;
 }
 
-/* Vote for this instruction; returns whether it is the callee's home. */
-static bool is_home(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee)
+/* Vote for this instruction; returns the callee's home. */
+static const struct home *vote(struct py_sites *sites, uint32_t caller, uint32_t unit,
+			       uint32_t callee)
 {
 	uint64_t key = mix(mix(3, caller), callee);
 	struct home *home = &sites->homes[key >> 32 & (N_ENTRIES - 1)];
@@ -127,25 +128,35 @@ static bool is_home(struct py_sites *sites, uint32_t caller, uint32_t unit, uint
 		home->votes--;
 	else
 		home->unit = unit;
-	return home->unit == unit;
+	return home;
 }
 
-bool py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee,
-		  bool *settled)
+enum py_belief py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit,
+			    uint32_t callee, bool *settled)
 {
 	struct entry *site, *pair = count(sites, caller, unit, callee, 1, &site);
-	bool home = is_home(sites, caller, unit, callee);
+	const struct home *home = vote(sites, caller, unit, callee);
 
 	*settled = pair->n >= SETTLED && pair->n * FEW_IN >= site->n;
-	return (pair->n >= FEW && pair->n * FEW_IN >= site->n) ||
-	       (home && pair->n >= MANY && pair->n * MANY_IN >= site->n);
+	if ((pair->n >= FEW && pair->n * FEW_IN >= site->n) ||
+	    (home->unit == unit && pair->n >= MANY && pair->n * MANY_IN >= site->n))
+		return PY_BELIEVED;
+	return home->unit != unit && home->votes >= MANY ? PY_REFUSED : PY_DOUBTED;
+}
+
+void py_sites_saw_alone(struct py_sites *sites, uint32_t caller, uint32_t unit)
+{
+	struct entry *site = find(sites->sites, N_ENTRIES, mix(mix(1, caller), unit));
+
+	if (site->n < AGE)
+		site->n++;
 }
 
 int py_sites_looks_needed(struct py_sites *sites, uint32_t caller, uint32_t unit)
 {
 	const struct entry *site = find(sites->sites, N_ENTRIES, mix(mix(1, caller), unit));
 
-	return site->n < ESTABLISHED ? 1 : 3;
+	return site->n < ESTABLISHED ? 2 : 3;
 }
 
 void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee)
