@@ -236,8 +236,9 @@ DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/trackexec
 
 install: all
 	install -D -m 755 $(BUILD)/trackexec $(DESTDIR)$(PREFIX)/bin/trackexec
-	install -d $(DOCDIR)
-	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) $(DOCDIR)
+	install -d $(DOCDIR)/docs
+	install -m 644 README.md CHANGELOG.md LICENSE $(DOCDIR)
+	install -m 644 $(wildcard docs/*.md) $(DOCDIR)/docs
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/trackexec
