@@ -204,6 +204,25 @@ START_TEST(a_call_of_another_function_is_cut)
 }
 END_TEST
 
+/* From 3.14 on the operands' end is an address, which a target may set to anything. */
+START_TEST(operands_outside_the_frame_are_none)
+{
+	static const int64_t away[] = {-8, -16, 4, 72, 4096, INT64_MIN, INT64_MAX - 7};
+
+	for (size_t i = 0; i < sizeof(away) / sizeof(away[0]); i++) {
+		struct scene s;
+
+		begin(&s, _i);
+		lay_out(&s);
+		py_image_put(&s.im, s.main.addr + s.im.l.frame.stacktop,
+			     s.main.addr + (uint64_t)away[i]);
+		ck_assert_int_eq(look_often(&s), 0);
+		check_main_alone(&s, PY_CUT_TORN);
+		end(&s);
+	}
+}
+END_TEST
+
 START_TEST(a_frame_that_links_elsewhere_is_cut)
 {
 	struct scene s;
@@ -494,6 +513,7 @@ int main(void)
 	tcase_add_loop_test(tc, an_inlined_call_is_accepted, FIRST_MINOR, BEHIND_MINOR);
 	tcase_add_loop_test(tc, a_method_stands_behind_an_empty_slot, FIRST_MINOR, BEHIND_MINOR);
 	tcase_add_loop_test(tc, a_call_of_another_function_is_cut, FIRST_MINOR, BEHIND_MINOR);
+	tcase_add_loop_test(tc, operands_outside_the_frame_are_none, 14, BEHIND_MINOR);
 	tcase_add_loop_test(tc, a_frame_that_links_elsewhere_is_cut, FIRST_MINOR, BEHIND_MINOR);
 	tcase_add_loop_test(tc, what_a_call_left_behind_is_not_published, FIRST_MINOR,
 			    BEHIND_MINOR);

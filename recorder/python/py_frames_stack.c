@@ -28,11 +28,11 @@
 #define CHUNK_END_BYTES 2048
 
 /*
- * A hinge that is found unmoved must be so within the time of so many reads, and one for each
- * page: a loop that ends, another one that runs from its beginning to where we saw it, and the
+ * A hinge that is found unmoved must be so within the time of so many reads more than were made
+ * in between: a loop that ends, another one that runs from its beginning to where we saw it, and the
  * first one again take longer.
  */
-#define HINGE_READS 3
+#define HINGE_READS 2
 /*
  * A further chunk takes the thread state and a chunk more, which is longer than a typical read. To
  * leave a call, and be in the same one again with as much above it, takes longer as well.
@@ -176,7 +176,7 @@ static remote_addr operand_at(const struct walk *w, const struct frame *f, remot
 	uint64_t end = w->l->frame.size + 8 * (uint64_t)(f->code->frame_words -
 							  w->l->frame_specials);
 
-	if (offset < first || offset + 8 > end || offset + 8 > f->raw_len || offset & 7)
+	if (offset < first || offset >= end || offset + 8 > f->raw_len || offset & 7)
 		return 0;
 	return untag(w->l, raw_u64(f->raw, (uint32_t)offset));
 }
@@ -793,7 +793,7 @@ static int verify_hinge(struct walk *w)
 		r = is_hinge_unmoved(w);
 	/* Late enough, it may have left and come back. */
 	if (r == 1 && clock_monotonic_ns() - w->s->first_read_ns >
-			  hinge_reads(w) * w->s->typical_ns)
+			  (HINGE_READS + w->s->cost) * w->s->typical_ns)
 		r = 0;
 	if (r == 1 && w->above.owner == OWNED_BY_GENERATOR) {
 		uint32_t len = header + (w->above.raw_len >= header + 16 ? 16 : 0);
