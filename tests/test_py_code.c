@@ -87,7 +87,7 @@ START_TEST(an_object_that_stays_is_confirmed)
 	begin(_i);
 	ck_assert_int_eq(load(), 0);
 	py_image_put(&im, function.code, 12345); /* its reference count */
-	ck_assert_int_eq(py_codes_check(codes, code, true), 1);
+	ck_assert_int_eq(py_codes_check(codes, code, 2, true), 1);
 	ck_assert_ptr_eq(py_codes_find(codes, function.code), code);
 	end();
 }
@@ -101,7 +101,7 @@ START_TEST(an_address_used_again_is_noticed)
 	ck_assert_int_eq(load(), 0);
 	other.name = "App.stop";
 	py_image_function(&im, function.code, &other);
-	ck_assert_int_eq(py_codes_check(codes, code, false), 0);
+	ck_assert_int_eq(py_codes_check(codes, code, 2, false), 0);
 	ck_assert(code->replaced);
 	ck_assert_str_eq(code->name, "App.run"); /* kept until they are collected */
 	ck_assert_ptr_null(py_codes_find(codes, function.code));
@@ -123,7 +123,7 @@ START_TEST(the_same_pointers_with_other_content_are_noticed)
 	*py_image_at(&im, name + im.l.unicode.ascii_data, 1) = 'Z';
 	if (im.l.code.version != LAYOUT_ABSENT)
 		py_image_put32(&im, function.code + im.l.code.version, 4711);
-	ck_assert_int_eq(py_codes_check(codes, code, false), 0);
+	ck_assert_int_eq(py_codes_check(codes, code, 2, false), 0);
 	end();
 }
 END_TEST
@@ -136,7 +136,7 @@ START_TEST(specialised_instructions_are_taken_over)
 	memcpy(py_image_at(&im, code->start + 2 * (uint64_t)function.at[AT_LOAD], 2),
 	       py_image_at(&im, code->start + 2 * (uint64_t)function.at[AT_RETURN], 2), 2);
 	ck_assert_uint_ne(code->units[function.at[AT_LOAD]], code->units[function.at[AT_RETURN]]);
-	ck_assert_int_eq(py_codes_check(codes, code, true), 1);
+	ck_assert_int_eq(py_codes_check(codes, code, 2, true), 1);
 	ck_assert_uint_eq(code->units[function.at[AT_LOAD]], code->units[function.at[AT_RETURN]]);
 	end();
 }
@@ -171,7 +171,7 @@ START_TEST(what_is_no_code_object_is_refused)
 	ck_assert_int_eq(load(), -EBADMSG);
 	im.gone = true;
 	ck_assert_int_eq(load(), -ESRCH);
-	ck_assert_int_eq(py_codes_check(codes, code, false), -ESRCH);
+	ck_assert_int_eq(py_codes_check(codes, code, 2, false), -ESRCH);
 	end();
 }
 END_TEST
@@ -203,7 +203,8 @@ START_TEST(a_loop_ends_behind_its_iterator)
 	       6 * sizeof(loop.ops[0]));
 	function = py_image_function(&im, 0, &loop);
 	/* It jumps over one unit. */
-	*py_image_at(&im, function.code + im.l.code.code_adaptive + 2 * function.at[2] + 1, 1) = 1;
+	*py_image_at(
+	    &im, function.code + im.l.code.code_adaptive + 2 * (uint64_t)function.at[2] + 1, 1) = 1;
 	ck_assert_int_eq(load(), 0);
 	ck_assert_uint_eq(py_code_loop_end(code, function.at[2]), function.at[3] + 1);
 	ck_assert_uint_eq(py_code_loop_end(code, function.at[1]), function.at[1] + 1);
@@ -218,7 +219,7 @@ START_TEST(a_full_cache_starts_afresh)
 	struct py_code *first = NULL;
 
 	begin(_i);
-	for (uint64_t used = 0; used <= PY_MAX_CODE_MEMORY; used += 2 * n_units) {
+	for (uint64_t used = 0; used <= PY_MAX_CODE_MEMORY; used += 2 * (uint64_t)n_units) {
 		function = py_image_function(&im, 0, &about);
 		py_image_put(&im, function.code + PY_OB_SIZE, n_units);
 		ck_assert_int_eq(load(), 0);

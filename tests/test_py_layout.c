@@ -104,7 +104,7 @@ START_TEST(rows_stay_within_what_is_read)
 		ck_assert_uint_lt(l->unicode.length, l->unicode.compact_data);
 		ck_assert_uint_lt(l->unicode.state, l->unicode.compact_data);
 		if (l->frame_kind == PY_FRAMES_STACK) {
-			ck_assert_uint_eq(l->frame.size, 8u * l->frame_specials);
+			ck_assert_uint_eq(l->frame.size, 8 * (uint64_t)l->frame_specials);
 			ck_assert_uint_le(l->thread.datastack_limit + 8, PY_MAX_TSTATE_BYTES);
 		}
 	}

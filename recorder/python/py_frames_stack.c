@@ -634,7 +634,8 @@ static int step_consult(struct walk *w, enum step *ret)
 			return r;
 		/* The copies that the frames so far point into are those of the old chunks. */
 		if (w->chunk >= w->s->stack->n_chunks ||
-		    memcmp(&here, &w->s->stack->chunks[w->chunk], sizeof(here)) != 0)
+		    here.addr != w->s->stack->chunks[w->chunk].addr ||
+		    here.bytes != w->s->stack->chunks[w->chunk].bytes)
 			return -EAGAIN;
 	}
 	if (w->chunk + 1 < w->s->stack->n_chunks) {
@@ -769,13 +770,6 @@ static int is_hinge_unmoved(struct walk *w)
 			return 1;
 	}
 	return now.unit == f->unit;
-}
-
-static uint32_t hinge_reads(const struct walk *w)
-{
-	uint32_t further = w->s->n_chunks ? w->s->n_chunks - 1 : 0;
-
-	return HINGE_READS + w->s->n_pages + CHUNK_READS * further;
 }
 
 /*

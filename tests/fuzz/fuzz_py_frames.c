@@ -170,7 +170,7 @@ static void look(struct py_image *im, struct py_codes *codes, struct py_stacks *
 
 		if (py_frame_line(codes, &snap->frames[i]) < 0 && code->first_line >= 0)
 			abort();
-		if (i < 8 && py_codes_check(codes, code, i & 1) == 0)
+		if (i < 8 && py_codes_check(codes, code, 2, i & 1) == 0)
 			break; /* forgotten; those of this snapshot stay until they are collected */
 	}
 	(void)im;

@@ -145,7 +145,7 @@ static uint32_t assemble(const struct py_image *im, const enum image_op *ops, ui
 		uint8_t number = numbers[ops[i]][im->l.minor - 11];
 
 		f->at[i] = n;
-		bytes[2 * n] = number;
+		bytes[2 * (size_t)n] = number;
 		n += 1u + im->l.opcodes->caches[number];
 	}
 	return n;
@@ -168,8 +168,8 @@ struct image_function py_image_function(struct py_image *im, remote_addr addr,
 	f.frame_words = l->frame_specials + about->nlocalsplus + about->stacksize;
 	/* Each unit is a line of its own: kind 11, one unit, a step of one line. */
 	for (uint32_t i = 0; i < f.n_units; i++) {
-		lines[3 * i] = 0xd8;
-		lines[3 * i + 1] = lines[3 * i + 2] = 0;
+		lines[3 * (size_t)i] = 0xd8;
+		lines[3 * (size_t)i + 1] = lines[3 * (size_t)i + 2] = 0;
 	}
 	py_image_put(im, f.code + PY_OB_TYPE, im->code_type);
 	py_image_put(im, f.code + PY_OB_SIZE, f.n_units);
