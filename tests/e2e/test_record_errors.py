@@ -45,6 +45,12 @@ def wait_until(condition, what):
         time.sleep(0.01)
 
 
+def setUpModule():
+    """As from a terminal, also where the tests run under nohup or in the background."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class RecordTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="trackexec-e2e-")
