@@ -33,8 +33,11 @@
 #define CATCH_UP_NS (20 * NS_PER_MS)
 #define PAUSE_NS    (100 * NS_PER_MS)
 
-/* Snapshots of one look that were not provable, before it is given up. */
-#define MAX_TRIES 64
+/* Snapshots of one look that were not provable, before it is given up; and before new code
+ * objects are left out.
+ */
+#define MAX_TRIES	  32
+#define MAX_LOADING_TRIES 24
 
 /* So long nothing can be read, though the address space is there: the interpreter is gone. */
 #define UNREADABLE_NS (5 * NS_PER_S)
@@ -132,7 +135,9 @@ static void count_snapshot(struct sampler *s)
 }
 
 /*
- * One look at one thread: a snapshot that can be proven, to the ring.
+ * One look at one thread: a snapshot that can be proven, to the ring. New code objects are loaded
+ * as they are met, and then the snapshot is taken anew; where they come and go faster than that,
+ * the stack ends before them.
  * Returns 0, also when none could be had; -ESRCH when the target is gone.
  */
 static int look_at(struct sampler *s, struct track *t, uint64_t *now_ns)
@@ -141,25 +146,34 @@ static int look_at(struct sampler *s, struct track *t, uint64_t *now_ns)
 
 	t->stale = false;
 	for (int i = 0; i < MAX_TRIES; i++) {
+		uint32_t proven;
+
+		py_stacks_set_loading(s->stacks, i < MAX_LOADING_TRIES);
 		r = py_stack_read(s->stacks, t->stack, *now_ns, &s->snap);
 		*now_ns = clock_monotonic_ns();
 		if (r == -EAGAIN)
 			continue;
 		if (r < 0)
 			break;
-		if (sampler_prove_young(s, *now_ns)) {
-			count_snapshot(s);
-			sampler_emit(s, t, *now_ns);
-			return 0;
+		proven = sampler_prove_young(s, *now_ns);
+		if (proven < s->snap.n) {
+			r = -EAGAIN;
+			if (i < MAX_LOADING_TRIES)
+				continue;
+			s->snap.n = proven;
+			s->snap.cut = PY_CUT_CODE;
 		}
-		r = -EAGAIN;
+		count_snapshot(s);
+		sampler_emit(s, t, *now_ns);
+		return 0;
 	}
 	if (r == -ESRCH)
 		return r;
 	t->changed = false;
 	count_drop(s, r == -EAGAIN ? DROP_TORN : DROP_UNREADABLE);
 	/* A thread state that can't be read has mostly gone with its thread. */
-	s->list_due_ns = 0;
+	if (r != -EAGAIN)
+		s->list_due_ns = 0;
 	return r == -EFAULT ? -EFAULT : 0;
 }
 

@@ -16,7 +16,7 @@
 #define YOUNG_NS (250 * NS_PER_MS)
 
 /* A batch is short while code objects come and go, because what can't be proven is lost whole. */
-#define BATCH_MIN_NS (10 * NS_PER_MS)
+#define BATCH_MIN_NS (2 * NS_PER_MS)
 #define BATCH_MAX_NS (160 * NS_PER_MS)
 
 /* Room that stacks leave in the ring for what tells of threads, code and gaps. */
@@ -251,7 +251,16 @@ void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uin
 	r->unused = 0;
 }
 
-bool sampler_prove_young(struct sampler *s, uint64_t now_ns)
+/*
+ * Old, and in use all the time: the end of the batch will show it unchanged. What has not been used
+ * for a while can have gone, and its address belong to another one.
+ */
+static bool is_proven_by_batch(const struct py_code *code, uint64_t now_ns)
+{
+	return now_ns - code->loaded_ns > YOUNG_NS && now_ns - code->checked_ns < 2 * BATCH_MAX_NS;
+}
+
+uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns)
 {
 	const struct py_code *previous = NULL;
 
@@ -259,15 +268,15 @@ bool sampler_prove_young(struct sampler *s, uint64_t now_ns)
 		struct py_code *code = s->snap.frames[i].code;
 
 		if (code->replaced)
-			return false;
+			return i;
 		/* A recursion need not be checked frame by frame. */
-		if (code == previous || now_ns - code->loaded_ns > YOUNG_NS)
+		if (code == previous || is_proven_by_batch(code, now_ns))
 			continue;
 		previous = code;
-		if (py_codes_check(s->codes, code, false) != 1)
-			return false;
+		if (py_codes_check(s->codes, code, now_ns, false) != 1)
+			return i;
 	}
-	return true;
+	return s->snap.n;
 }
 
 /* Nothing of this batch may be published: as if it had not been. */
@@ -304,13 +313,13 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns)
 		/* Replaced while young: what used it before was proven at that time. */
 		if (code->replaced || now_ns - code->loaded_ns <= YOUNG_NS)
 			continue;
-		r = py_codes_check(s->codes, code, true);
+		r = py_codes_check(s->codes, code, now_ns, true);
 		if (r < 0)
 			return r;
 		proven &= r == 1;
 	}
 	if (proven) {
-		s->batch_length_ns *= 2;
+		s->batch_length_ns += s->batch_length_ns / 8;
 		if (s->batch_length_ns > BATCH_MAX_NS)
 			s->batch_length_ns = BATCH_MAX_NS;
 	} else {

@@ -107,8 +107,11 @@ void sampler_emit(struct sampler *s, struct track *t, uint64_t now_ns);
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns);
 void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
 		      uint64_t lost);
-/* Code objects that are young enough to come and go are checked with each snapshot. */
-bool sampler_prove_young(struct sampler *s, uint64_t now_ns);
+/*
+ * Code objects that are young enough to come and go are checked with each snapshot. Returns how
+ * many frames, from the outermost, are proven so far.
+ */
+uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns);
 /*
  * Prove the batch and publish it, or take it back: then a gap is published instead.
  * Returns 0 or -ESRCH.

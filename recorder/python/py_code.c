@@ -251,22 +251,26 @@ static int read_line_table(struct py_codes *codes, const uint8_t *head, uint8_t 
 				    PY_MAX_LINE_TABLE_BYTES, ret, len);
 }
 
+static uint64_t hash_content(const char *file, const char *name, const uint8_t *table, size_t len)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	h = hash_bytes(h, file, strlen(file) + 1);
+	h = hash_bytes(h, name, strlen(name) + 1);
+	return table ? hash_bytes(h, table, len) : h;
+}
+
 static int read_content_hash(struct py_codes *codes, const uint8_t *head, const char *file,
 			     const char *name, uint64_t *ret)
 {
 	auto_free uint8_t *table = NULL;
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
 	size_t len = 0;
 	int r;
 
 	r = read_line_table(codes, head, &table, &len);
 	if (r < 0 && r != -EBADMSG)
 		return r;
-	h = hash_bytes(h, file, strlen(file) + 1);
-	h = hash_bytes(h, name, strlen(name) + 1);
-	if (table)
-		h = hash_bytes(h, table, len);
-	*ret = h;
+	*ret = hash_content(file, name, table, len);
 	return 0;
 }
 
@@ -524,6 +528,7 @@ int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, str
 	code->serial = (uint32_t)codes->counters.loads;
 	code->followed = -1;
 	code->loaded_ns = now_ns;
+	code->checked_ns = now_ns;
 	r = load_parts(codes, head, code);
 	/* What was read belongs together only if the object did not change meanwhile. */
 	if (r == 0)
@@ -546,6 +551,20 @@ int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, str
 	return 0;
 }
 
+/* Was the table that has just been read still that of the loaded object? */
+static bool is_still(struct py_codes *codes, const struct py_code *code, const uint8_t *table,
+		     size_t len)
+{
+	uint8_t head[PY_CODE_IDENTITY_BYTES], identity[PY_CODE_IDENTITY_BYTES];
+
+	if (!code->version)
+		return hash_content(code->file, code->name, table, len) == code->content_hash;
+	if (memory_read(codes->mem, code->addr, head, sizeof(head)) < 0)
+		return false;
+	take_identity(codes->l, head, identity);
+	return memcmp(identity, code->identity, sizeof(identity)) == 0;
+}
+
 void py_codes_load_lines(struct py_codes *codes, struct py_code *code)
 {
 	auto_free uint8_t *table = NULL;
@@ -559,6 +578,8 @@ void py_codes_load_lines(struct py_codes *codes, struct py_code *code)
 	if (!code->replaced) /* what was replaced counts no more */
 		codes->memory += code->n_units * sizeof(code->lines[0]);
 	r = read_line_table(codes, code->identity, &table, &len);
+	if (r == 0 && !is_still(codes, code, table, len))
+		r = -EBADMSG;
 	if (r < 0) {
 		codes->counters.line_tables_refused++;
 		return;
@@ -583,7 +604,7 @@ static int check_content(struct py_codes *codes, const struct py_code *code, con
 	return hash == code->content_hash ? 0 : -EBADMSG;
 }
 
-int py_codes_check(struct py_codes *codes, struct py_code *code, bool refresh)
+int py_codes_check(struct py_codes *codes, struct py_code *code, uint64_t now_ns, bool refresh)
 {
 	uint8_t head[PY_CODE_IDENTITY_BYTES], identity[PY_CODE_IDENTITY_BYTES];
 	int r;
@@ -604,6 +625,7 @@ int py_codes_check(struct py_codes *codes, struct py_code *code, bool refresh)
 		forget(codes, code);
 		return 0;
 	}
+	code->checked_ns = now_ns;
 	if (refresh && codes->l->frame_kind == PY_FRAMES_STACK) {
 		auto_free uint8_t *bytes = NULL;
 

@@ -62,7 +62,7 @@ struct py_code {
 	int8_t followed;          /* -1 not decided yet */
 	uint64_t used_in;         /* the batch in which it was last used */
 	uint64_t announced_in;    /* the batch in which id was told to the writer */
-	uint64_t loaded_ns;
+	uint64_t loaded_ns, checked_ns;
 	bool replaced;            /* no longer what is at addr; kept until py_codes_collect() */
 
 	/* Private. */
@@ -94,14 +94,17 @@ struct py_code *py_codes_find(struct py_codes *codes, remote_addr addr);
  */
 int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, struct py_code **ret);
 
-/* Decode the lines too; a table that can't be read leaves all lines unknown. Always sets lines. */
+/*
+ * Decode the lines too; a table that can't be read, or that is not that of the loaded object any
+ * more, leaves all lines unknown. Always sets lines.
+ */
 void py_codes_load_lines(struct py_codes *codes, struct py_code *code);
 
 /*
  * Is it still the object that was loaded? Returns 1 yes (its instructions' flags are then
  * refreshed when refresh is set), 0 no (forgotten now), or -ESRCH.
  */
-int py_codes_check(struct py_codes *codes, struct py_code *code, bool refresh);
+int py_codes_check(struct py_codes *codes, struct py_code *code, uint64_t now_ns, bool refresh);
 
 /* The address of the type of code objects, 0 while none has been loaded. */
 remote_addr py_codes_type(const struct py_codes *codes);

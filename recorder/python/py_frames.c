@@ -65,6 +65,11 @@ const struct py_stacks_counters *py_stacks_get_counters(const struct py_stacks *
 	return &stacks->counters;
 }
 
+void py_stacks_set_loading(struct py_stacks *stacks, bool loading)
+{
+	stacks->is_not_loading = !loading;
+}
+
 struct py_stack *py_stack_new(remote_addr tstate)
 {
 	struct py_stack *stack = xcalloc(1, sizeof(*stack));
@@ -131,6 +136,7 @@ static const struct region *read_page(struct py_stacks *s, remote_addr start, ui
 		return NULL;
 	}
 	s->counters.bytes_read += len;
+	s->cost += read_cost(len);
 	s->n_pages++;
 	return p;
 }
@@ -196,6 +202,8 @@ int py_stacks_code(struct py_stacks *s, remote_addr addr, struct py_code **ret)
 	*ret = py_codes_find(s->codes, addr);
 	if (*ret)
 		return 0;
+	if (s->is_not_loading)
+		return -EBADMSG;
 	r = py_codes_load(s->codes, addr, s->now_ns, ret);
 	if (r == -ESRCH)
 		return r;
@@ -207,6 +215,7 @@ static int read_once(struct py_stacks *s, struct py_snapshot *ret)
 {
 	s->snap = ret;
 	s->n_pages = 0;
+	s->cost = 0;
 	s->prefetched = false;
 	s->stack->serial++;
 	ret->n = 0;

@@ -62,6 +62,9 @@ struct py_stacks *py_stacks_new(struct memory *mem, const struct py_layout *l,
 void py_stacks_free(struct py_stacks *stacks);
 const struct py_stacks_counters *py_stacks_get_counters(const struct py_stacks *stacks);
 
+/* Whether code objects that are new are loaded (as at first), or end the stack instead. */
+void py_stacks_set_loading(struct py_stacks *stacks, bool loading);
+
 struct py_stack *py_stack_new(remote_addr tstate);
 void py_stack_free(struct py_stack *stack);
 

@@ -418,7 +418,7 @@ static int is_hinge_unmoved(struct walk *w)
 	if (r == -ESRCH)
 		return r;
 	if (r < 0 || clock_monotonic_ns() - w->started_ns >=
-			 (HINGE_READS + (uint64_t)w->s->n_pages) * w->s->typical_ns)
+			 (HINGE_READS + w->s->cost) * w->s->typical_ns)
 		return 0;
 	if (memcmp(now, f->raw + from, to - from) == 0)
 		return 1;

@@ -72,7 +72,9 @@ struct py_stacks {
 	struct memory *mem;
 	const struct py_layout *l;
 	struct py_codes *codes;
+	bool is_not_loading;
 	uint64_t now_ns;
+	uint64_t cost;          /* of this snapshot so far, in reads of up to a page */
 	uint64_t first_read_ns; /* when the first read of this snapshot began */
 	uint64_t typical_ns; /* what the first read of a snapshot takes when nothing interrupts it */
 	struct py_stacks_counters counters;
@@ -101,6 +103,12 @@ struct py_stacks {
 	struct py_snapshot last;   /* the last one, as far as its links were settled */
 	struct py_snapshot second; /* a second look */
 };
+
+/* What a read of len bytes counts: the kernel goes through it page by page. */
+static inline uint64_t read_cost(uint64_t len)
+{
+	return 1 + len / PAGE_BYTES;
+}
 
 static inline uint64_t raw_u64(const uint8_t *p, uint32_t offset)
 {
