@@ -26,12 +26,16 @@
 /* Threads that may have run unseen are looked at so many per round. */
 #define STALE_PER_ROUND 4
 
-/* As fast as it goes, the GIL is watched once in so many rounds, and whenever nothing changed. */
-#define ROUNDS_PER_WATCH 8
+/* As fast as it goes, the GIL is watched once in so many rounds, and whenever nothing changes. */
+#define ROUNDS_PER_WATCH    32
+#define UNCHANGED_PER_WATCH 4
 
 /* Rounds that were missed by less than this are made up for; more is a pause of the recorder. */
 #define CATCH_UP_NS (20 * NS_PER_MS)
-#define PAUSE_NS    (100 * NS_PER_MS)
+#define PAUSE_NS    (10 * NS_PER_MS)
+
+/* Longer waits are slept in pieces, to see soon that we are to stop. */
+#define NAP_NS (100 * NS_PER_MS)
 
 /* Snapshots of one look that were not provable, before it is given up; and before new code
  * objects are left out.
@@ -219,7 +223,7 @@ static int look_at_running(struct sampler *s, uint64_t *now_ns, bool *changed)
  * One round: everything that may have changed. Returns 0, or -ESRCH, or -EFAULT when nothing
  * could be read.
  */
-static int round_of_looks(struct sampler *s, uint64_t *now_ns, bool *watch)
+static int round_of_looks(struct sampler *s, uint64_t *now_ns, bool watch)
 {
 	bool changed;
 	int r;
@@ -229,7 +233,7 @@ static int round_of_looks(struct sampler *s, uint64_t *now_ns, bool *watch)
 		if (r == -ESRCH || (r < 0 && s->n_tracks == 0))
 			return r == -EAGAIN ? 0 : r;
 	}
-	if (s->n_tracks > 1 && *watch) {
+	if (s->n_tracks > 1 && watch) {
 		r = sampler_watch_gils(s);
 		if (r < 0)
 			return r;
@@ -237,7 +241,7 @@ static int round_of_looks(struct sampler *s, uint64_t *now_ns, bool *watch)
 	r = look_at_running(s, now_ns, &changed);
 	if (r == 0 && s->n_tracks > 1)
 		r = look_at_stale(s, now_ns);
-	*watch = !changed;
+	s->n_unchanged = changed ? 0 : s->n_unchanged + 1;
 	return r;
 }
 
@@ -300,15 +304,18 @@ static void sleep_until(uint64_t ns)
 		;
 }
 
-/* Wait for the next round of a given rate; returns when that is. */
-static uint64_t wait_for_round(struct sampler *s, uint64_t due_ns, uint64_t interval_ns)
+/* Wait for the next round of a given rate; returns when the one after it is due. */
+static uint64_t wait_for_round(struct sampler *s, uint64_t due_ns, uint64_t interval_ns,
+			       const atomic_bool *stop)
 {
 	uint64_t now_ns = clock_monotonic_ns();
 
-	if (now_ns < due_ns) {
-		sleep_until(due_ns);
+	while (now_ns < due_ns && !atomic_load_explicit(stop, memory_order_relaxed)) {
+		sleep_until(due_ns - now_ns > NAP_NS ? now_ns + NAP_NS : due_ns);
 		now_ns = clock_monotonic_ns();
 	}
+	if (now_ns < due_ns)
+		return due_ns;
 	if (now_ns - due_ns > PAUSE_NS && now_ns - due_ns > 4 * interval_ns)
 		sampler_emit_gap(s, due_ns, now_ns, GAP_RECORDER_PAUSED,
 				 (now_ns - due_ns) / interval_ns);
@@ -317,13 +324,23 @@ static uint64_t wait_for_round(struct sampler *s, uint64_t due_ns, uint64_t inte
 	return due_ns + interval_ns;
 }
 
-/* As fast as it goes; see KEEP_AWAY_FACTOR. */
-static void keep_away(struct sampler *s, uint64_t started_ns, uint64_t now_ns)
+/*
+ * As fast as it goes: the next round begins at once, except that a target may need us away (see
+ * KEEP_AWAY_FACTOR). A round that took far longer than its reads was not running for most of it.
+ * Returns the time.
+ */
+static uint64_t follow_on(struct sampler *s, uint64_t started_ns, uint64_t now_ns)
 {
-	if (py_stacks_get_counters(s->stacks)->multi_chunk != s->multi_chunk_seen) {
-		s->multi_chunk_seen = py_stacks_get_counters(s->stacks)->multi_chunk;
-		sleep_until(now_ns + KEEP_AWAY_FACTOR * (now_ns - started_ns));
-	}
+	uint64_t multi_chunk = py_stacks_get_counters(s->stacks)->multi_chunk;
+
+	if (now_ns - started_ns > PAUSE_NS && s->n_tracks)
+		sampler_emit_gap(s, started_ns, now_ns, GAP_RECORDER_PAUSED, 0);
+	if (multi_chunk == s->multi_chunk_seen)
+		return now_ns;
+	s->multi_chunk_seen = multi_chunk;
+	sleep_until(now_ns + KEEP_AWAY_FACTOR * (now_ns - started_ns < PAUSE_NS ? now_ns - started_ns
+										: PAUSE_NS));
+	return clock_monotonic_ns();
 }
 
 static void begin(struct sampler *s, uint64_t now_ns, uint64_t interval_ns)
@@ -352,17 +369,17 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 	for (uint64_t round = 0; r == 0 && !atomic_load_explicit(stop, memory_order_relaxed);
 	     round++) {
 		uint64_t started_ns = now_ns;
-		bool watch = interval_ns || round % ROUNDS_PER_WATCH == 0 || s->watch_next;
+		bool watch = interval_ns || round % ROUNDS_PER_WATCH == 0 ||
+			     s->n_unchanged >= UNCHANGED_PER_WATCH;
 
-		r = settle_failure(s, round_of_looks(s, &now_ns, &watch), now_ns);
-		s->watch_next = watch;
+		r = settle_failure(s, round_of_looks(s, &now_ns, watch), now_ns);
 		if (r == 0)
 			r = housekeeping(s, now_ns);
 		if (r == 0 && interval_ns) {
-			due_ns = wait_for_round(s, due_ns, interval_ns);
+			due_ns = wait_for_round(s, due_ns, interval_ns, stop);
 			now_ns = clock_monotonic_ns();
 		} else if (r == 0) {
-			keep_away(s, started_ns, now_ns);
+			now_ns = follow_on(s, started_ns, now_ns);
 		}
 	}
 	if (r == -ESRCH) {

@@ -283,8 +283,9 @@ uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns)
 static void take_back(struct sampler *s, uint64_t now_ns)
 {
 	ring_rewind(s->ring);
+	s->counters.snapshots = s->batch_counters.snapshots;
+	memcpy(s->counters.cut, s->batch_counters.cut, sizeof(s->counters.cut));
 	s->counters.dropped[DROP_CODE] += s->batch_snapshots;
-	s->counters.snapshots -= s->batch_snapshots;
 	s->next_code = s->batch_next_code;
 	s->next_thread = s->batch_next_thread;
 	for (size_t i = 0; i < s->n_tracks; i++) {
@@ -331,6 +332,7 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns)
 	s->batch++;
 	s->batch_start_ns = now_ns;
 	s->batch_snapshots = 0;
+	s->batch_counters = s->counters;
 	s->batch_bytes = 0;
 	s->n_used = 0;
 	s->batch_next_code = s->next_code;

@@ -72,6 +72,7 @@ struct sampler {
 	uint64_t batch_start_ns;
 	uint64_t batch_length_ns;
 	uint64_t batch_snapshots;
+	struct record_counters batch_counters; /* as they were when it began */
 	uint64_t batch_bytes;  /* of stacks */
 	struct py_code **used; /* code objects used in this batch */
 	size_t n_used, used_cap;
@@ -87,7 +88,7 @@ struct sampler {
 	uint64_t placement_due_ns;
 	uint64_t unreadable_since_ns;
 	uint64_t multi_chunk_seen;
-	bool watch_next; /* nothing changed: see whether another thread runs now */
+	unsigned n_unchanged; /* rounds in a row in which nothing changed */
 };
 
 /* --- sampler_threads.c --- */

@@ -15,8 +15,11 @@
 /* A target can claim that each of its chunks is large. */
 #define MAX_COPY_BYTES (64u << 20)
 
-/* More than was needed last time, for a call or two more. */
-#define WINDOW_SLACK 256u
+/*
+ * More than was needed last time: the header of one more frame, to see whether it is alive. Every
+ * cache line that is read has to be fetched back by the target when it writes there again.
+ */
+#define WINDOW_SLACK 96u
 
 #define MAX_REREADS 4
 

@@ -191,7 +191,7 @@ int py_stacks_push(struct py_stacks *s, struct py_code *code, remote_addr addr, 
 	if (snap->n == snap->cap)
 		snap->frames = xgrow(snap->frames, &snap->cap, snap->n + 1,
 				     sizeof(snap->frames[0]));
-	snap->frames[snap->n++] = (struct py_frame){code, addr, unit};
+	snap->frames[snap->n++] = (struct py_frame){code, addr, unit, code->serial};
 	return 0;
 }
 
@@ -223,9 +223,10 @@ static int read_once(struct py_stacks *s, struct py_snapshot *ret)
 	return s->l->frame_kind == PY_FRAMES_STACK ? py_stack_read_data(s) : py_stack_read_heap(s);
 }
 
+/* Code objects are compared by what they are: a freed one's memory may hold another by now. */
 static bool is_same_call(const struct py_frame *a, const struct py_frame *b)
 {
-	return a[0].code == b[0].code && a[0].unit == b[0].unit && a[1].code == b[1].code;
+	return a[0].serial == b[0].serial && a[0].unit == b[0].unit && a[1].serial == b[1].serial;
 }
 
 /* Make what was seen now the last snapshot, as far as nothing in it needs counting any more. */

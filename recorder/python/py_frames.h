@@ -28,7 +28,8 @@
 struct py_frame {
 	struct py_code *code;
 	remote_addr addr;
-	uint32_t unit; /* the current instruction, in code units; PY_UNIT_BEFORE_START */
+	uint32_t unit;   /* the current instruction, in code units; PY_UNIT_BEFORE_START */
+	uint32_t serial; /* of the code object */
 };
 
 enum py_cut {

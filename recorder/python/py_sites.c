@@ -41,10 +41,10 @@ struct home {
 	uint32_t votes;
 };
 
-/* A running mean of 0 and FULL, over some 16 looks, and where it counts as steady. */
-#define FULL   1024
-#define STEADY 512
-#define WEIGHT 16
+/* A running mean of 0 and FULL, over some 64 looks, and where it counts as steady. */
+#define FULL   16384
+#define STEADY 10000
+#define WEIGHT 64
 
 struct py_sites {
 	struct entry steadiness[N_ENTRIES / 8];
