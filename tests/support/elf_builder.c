@@ -40,7 +40,8 @@ static void add_symbols(unsigned char *file, const struct elf_recipe *recipe, si
 		};
 
 		memcpy(file + OFFSET_SYMBOLS + (i + 1) * sizeof(sym), &sym, sizeof(sym));
-		strcpy((char *)file + OFFSET_STRINGS + end, recipe->symbols[i]);
+		memcpy(file + OFFSET_STRINGS + end, recipe->symbols[i],
+		       strlen(recipe->symbols[i]) + 1);
 		end += strlen(recipe->symbols[i]) + 1;
 	}
 	*ret_strings = end;
