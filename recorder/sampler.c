@@ -23,6 +23,9 @@
 /* A batch is ended early when its stacks take so much of the ring. */
 #define BATCH_MAX_BYTES (512 * 1024)
 
+/* So often a thread is looked at again at once when its stack had to be cut. */
+#define MAX_CUT_LOOKS 64
+
 /* Threads that may have run unseen are looked at so many per round. */
 #define STALE_PER_ROUND 4
 
@@ -169,6 +172,10 @@ static int look_at(struct sampler *s, struct track *t, uint64_t *now_ns)
 		}
 		count_snapshot(s);
 		sampler_emit(s, t, *now_ns);
+		/* A thread that waits is not looked at again by itself. */
+		t->stale = s->snap.cut != PY_NOT_CUT && t->n_cut_looks++ < MAX_CUT_LOOKS;
+		if (!t->stale)
+			t->n_cut_looks = 0;
 		return 0;
 	}
 	if (r == -ESRCH)

@@ -21,6 +21,7 @@ struct track {
 	uint64_t told_in; /* the batch in which it was announced; 0 not yet */
 	uint16_t number;
 	bool stale; /* may have run since it was last looked at */
+	unsigned n_cut_looks;      /* in a row */
 	bool is_listed;
 	bool changed; /* at the last look */
 };

@@ -131,6 +131,17 @@ FOR_ITER FOR_ITER_GEN FOR_ITER_VIRTUAL SEND SEND_GEN SEND_VIRTUAL SEND_ASYNC_GEN
 # With all that specialises them.
 INLINES = ('LOAD_ATTR', 'BINARY_SUBSCR', 'BINARY_OP', 'CALL_ALLOC_AND_ENTER_INIT')
 
+# What a loop over a generator is compiled to: its argument, the call, the iterator.
+ROLES = (('LOAD_SMALL_INT', 'LOAD_SMALL_INT'), ('LOAD_CONST_IMMORTAL', 'LOAD_CONST'),
+         ('LOAD_CONST_MORTAL', 'LOAD_CONST'), ('PRECALL', 'PRECALL'), ('GET_ITER', 'GET_ITER'))
+
+
+def role(name):
+    if name == 'LOAD_CONST':
+        return 'LOAD_CONST'
+    return next((r for start, r in ROLES if name.startswith(start)), None)
+
+
 HIDES = set('INSTRUMENTED_LINE INSTRUMENTED_INSTRUCTION ENTER_EXECUTOR TRACE_RECORD DO_TRACING '
             'INSTRUMENTED_CALL INSTRUMENTED_CALL_KW INSTRUMENTED_CALL_FUNCTION_EX'.split())
 
@@ -176,6 +187,10 @@ def table(minor, ops):
     lines.append('\t\t.flags = {')
     for number, name, _caches in by_number:
         lines.append('\t\t\t[%d] = %s, /* %s */' % (number, ' | '.join(flags(name, minor)), name))
+    lines += ['\t\t},', '\t\t.roles = {']
+    for number, name, _caches in by_number:
+        if role(name):
+            lines.append('\t\t\t[%d] = PY_ROLE_%s, /* %s */' % (number, role(name), name))
     lines += ['\t\t},', '\t},']
     return '\n'.join(lines)
 

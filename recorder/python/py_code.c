@@ -316,7 +316,7 @@ static void classify_units(const struct py_opcodes *ops, const uint8_t *bytes, u
 	}
 }
 
-uint32_t py_code_loop_end(const struct py_code *code, uint32_t unit)
+const struct py_loop *py_code_find_loop(const struct py_code *code, uint32_t unit)
 {
 	uint32_t low = 0, high = code->n_loops;
 
@@ -328,37 +328,82 @@ uint32_t py_code_loop_end(const struct py_code *code, uint32_t unit)
 		else
 			high = middle;
 	}
-	if (low < code->n_loops && code->loops[low].start == unit)
-		return code->loops[low].end;
-	return unit + 1;
+	return low < code->n_loops && code->loops[low].start == unit ? &code->loops[low] : NULL;
+}
+
+uint32_t py_code_loop_end(const struct py_code *code, uint32_t unit)
+{
+	const struct py_loop *loop = py_code_find_loop(code, unit);
+
+	return loop ? loop->end : unit + 1;
+}
+
+/* The last instructions before a loop, newest first. */
+struct recent {
+	uint8_t op[4];
+	uint32_t arg[4];
+};
+
+/* constant, [PRECALL,] CALL with one argument, GET_ITER */
+static void find_argument(struct py_codes *codes, const struct py_code *code,
+			  const struct recent *recent, struct py_loop *loop)
+{
+	const struct py_layout *l = codes->l;
+	const struct py_opcodes *ops = l->opcodes;
+	remote_addr consts;
+	int i = 2;
+
+	if (ops->roles[recent->op[0]] != PY_ROLE_GET_ITER ||
+	    !(ops->flags[recent->op[1]] & PY_OP_CALLS_OPERAND) || recent->arg[1] != 1)
+		return;
+	if (ops->roles[recent->op[i]] == PY_ROLE_PRECALL)
+		i++;
+	loop->is_small_int = ops->roles[recent->op[i]] == PY_ROLE_LOAD_SMALL_INT;
+	if (loop->is_small_int) {
+		loop->argument = recent->arg[i];
+		loop->has_argument = true;
+	} else if (ops->roles[recent->op[i]] == PY_ROLE_LOAD_CONST) {
+		memcpy(&consts, code->identity + l->code.consts, sizeof(consts));
+		loop->has_argument =
+		    memory_read_u64(codes->mem,
+				    consts + l->tuple_items + 8 * (uint64_t)recent->arg[i],
+				    &loop->argument) == 0;
+	}
 }
 
 /* FOR_ITER and its like jump forward, over their caches, when the iterator is exhausted. */
-static void find_loops(struct py_code *code, const uint8_t *bytes, const struct py_opcodes *ops,
-		       unsigned jump_units)
+static void find_loops(struct py_codes *codes, struct py_code *code, const uint8_t *bytes)
 {
+	const struct py_opcodes *ops = codes->l->opcodes;
+	struct recent recent = {{0}, {0}};
 	uint32_t arg = 0;
 	size_t cap = 0;
 
 	for (uint32_t i = 0; i < code->n_units; i++) {
-		uint8_t flags = code->units[i];
+		uint8_t flags = code->units[i], op = bytes[2 * i];
 
 		if (flags & PY_UNIT_IS_CACHE)
 			continue;
 		arg |= bytes[2 * i + 1];
-		if (py_op_is_prefix(ops, bytes[2 * i])) {
+		if (py_op_is_prefix(ops, op)) {
 			arg <<= 8;
 			continue;
 		}
 		if (flags & PY_OP_RESUMES_OPERAND) {
-			uint64_t end = i + 1u + ops->caches[bytes[2 * i]] +
-				       (uint64_t)arg * jump_units / 2;
+			uint64_t end = i + 1u + ops->caches[op] +
+				       (uint64_t)arg * codes->l->instruction_unit / 2;
+			struct py_loop loop = {
+			    .start = i, .end = end < code->n_units ? (uint32_t)end : code->n_units};
 
+			find_argument(codes, code, &recent, &loop);
 			code->loops = xgrow(code->loops, &cap, code->n_loops + 1u,
 					    sizeof(code->loops[0]));
-			code->loops[code->n_loops++] = (struct py_loop){
-			    i, end < code->n_units ? (uint32_t)end : code->n_units};
+			code->loops[code->n_loops++] = loop;
 		}
+		memmove(recent.op + 1, recent.op, sizeof(recent.op) - sizeof(recent.op[0]));
+		memmove(recent.arg + 1, recent.arg, sizeof(recent.arg) - sizeof(recent.arg[0]));
+		recent.op[0] = op;
+		recent.arg[0] = arg;
 		arg = 0;
 	}
 }
@@ -493,7 +538,7 @@ static int load_parts(struct py_codes *codes, const uint8_t *head, struct py_cod
 		return r;
 	code->units = xcalloc(code->n_units, 1);
 	classify_units(codes->l->opcodes, bytes, code->units, code->n_units);
-	find_loops(code, bytes, codes->l->opcodes, codes->l->instruction_unit);
+	find_loops(codes, code, bytes);
 	code->depth = xmalloc(code->n_units);
 	py_depth_compute(codes->l->opcodes, bytes, code->n_units, code->depth);
 	if (codes->l->frame_kind == PY_FRAMES_HEAP)

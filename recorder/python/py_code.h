@@ -35,6 +35,12 @@
 /* A loop over an iterator: the instruction that resumes it, and the first one behind the loop. */
 struct py_loop {
 	uint32_t start, end; /* code units */
+	/*
+	 * `for x in function(constant)`: the constant, which tells this loop's generator from
+	 * another one in recycled memory. Its address, or, when small_int is set, its value.
+	 */
+	remote_addr argument;
+	bool has_argument, is_small_int;
 };
 
 struct py_code {
@@ -81,6 +87,9 @@ struct py_codes_counters {
 
 struct py_codes *py_codes_new(struct memory *mem, const struct py_layout *l);
 void py_codes_free(struct py_codes *codes);
+
+/* The loop that begins with this unit, or NULL. */
+const struct py_loop *py_code_find_loop(const struct py_code *code, uint32_t unit);
 
 /* Where the loop that begins with this unit ends; the unit behind it when it begins none. */
 uint32_t py_code_loop_end(const struct py_code *code, uint32_t unit);

@@ -63,7 +63,7 @@ static int extend(struct py_stacks *s, uint32_t i, uint32_t end)
 	if (r < 0)
 		return r;
 	s->counters.bytes_read += end - region->len;
-	s->cost += read_cost(end - region->len);
+	s->extra_pages += (end - region->len) / PAGE_BYTES;
 	if (region->len == 0) {
 		/* Chunks come and go, also at addresses that were used before. */
 		remote_addr previous = i ? s->stack->chunks[i - 1].addr : 0;
@@ -137,7 +137,8 @@ static int read_undisturbed(struct py_stacks *s)
 		uint64_t start = clock_monotonic_ns(), took;
 
 		s->n_chunks = 0;
-		s->cost = 0;
+		s->extra_pages = 0;
+		s->reads_before = s->mem->n_reads;
 		s->first_read_ns = start;
 		r = extend(s, 0, s->stack->window);
 		if (r < 0)

@@ -13,6 +13,17 @@
  */
 #define MAX_ATTEMPTS 8
 
+/* Looks that must show the same before something that is not proven is believed. */
+#define UNCHANGED_LOOKS 3
+
+/*
+ * What was read later than a hinge (see py_frames_stack.c) is believed only if the hinge is found
+ * unmoved within the time of so many reads more than were made: a loop that ends, another one that
+ * runs from its beginning to where we saw it, and the first one again take longer.
+ */
+#define HINGE_READS     2
+#define FRAMES_PER_READ 16 /* that are made sense of in the time of a read */
+
 /* A page that was not needed in so many snapshots is not read in advance any more. */
 #define PAGE_MEMORY 16
 
@@ -136,7 +147,6 @@ static const struct region *read_page(struct py_stacks *s, remote_addr start, ui
 		return NULL;
 	}
 	s->counters.bytes_read += len;
-	s->cost += read_cost(len);
 	s->n_pages++;
 	return p;
 }
@@ -215,11 +225,13 @@ static int read_once(struct py_stacks *s, struct py_snapshot *ret)
 {
 	s->snap = ret;
 	s->n_pages = 0;
-	s->cost = 0;
+	s->extra_pages = 0;
 	s->prefetched = false;
 	s->stack->serial++;
 	ret->n = 0;
+	ret->n_seen = 0;
 	ret->cut = PY_NOT_CUT;
+	s->reads_before = s->mem->n_reads;
 	return s->l->frame_kind == PY_FRAMES_STACK ? py_stack_read_data(s) : py_stack_read_heap(s);
 }
 
@@ -325,6 +337,60 @@ static int look_again(struct py_stacks *s, struct py_snapshot *snap, uint32_t do
 	return 0;
 }
 
+uint64_t py_stacks_fair_ns(const struct py_stacks *s)
+{
+	return (HINGE_READS + s->mem->n_reads - s->reads_before + s->extra_pages +
+		s->snap->n / FRAMES_PER_READ) *
+	       s->typical_ns;
+}
+
+#define INT_DIGITS 24 /* PyLongObject: ob_digit, all versions */
+
+int py_stacks_argument(struct py_stacks *s, const struct py_code *code, uint32_t unit,
+		       remote_addr local)
+{
+	const struct py_loop *loop = py_code_find_loop(code, unit);
+	uint32_t value;
+
+	if (!loop || !loop->has_argument || !local)
+		return -1;
+	if (!loop->is_small_int)
+		return local == loop->argument;
+	return memory_read_u32(s->mem, local + INT_DIGITS, &value) == 0 &&
+	       value == loop->argument;
+}
+
+static bool is_same_stack(const struct py_snapshot *a, const struct py_snapshot *b)
+{
+	uint32_t n = a->n_seen;
+
+	if ((b->n_seen ? b->n_seen : b->n) != n)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		if (a->frames[i].addr != b->frames[i].addr ||
+		    a->frames[i].serial != b->frames[i].serial ||
+		    a->frames[i].unit != b->frames[i].unit)
+			return false;
+	}
+	return true;
+}
+
+/* What could not be proven in one look, but does not change over several, is there. */
+static int settle_unchanged(struct py_stacks *s, struct py_snapshot *snap)
+{
+	for (int i = 0; i < UNCHANGED_LOOKS; i++) {
+		int r = read_once(s, &s->second);
+
+		if (r < 0)
+			return r == -EAGAIN ? 0 : r;
+		if (!is_same_stack(snap, &s->second))
+			return 0;
+	}
+	snap->n = snap->n_seen;
+	snap->cut = PY_NOT_CUT;
+	return 0;
+}
+
 int py_stack_read(struct py_stacks *s, struct py_stack *stack, uint64_t now_ns,
 		  struct py_snapshot *ret)
 {
@@ -340,6 +406,11 @@ int py_stack_read(struct py_stacks *s, struct py_stack *stack, uint64_t now_ns,
 		if (ret->cut != PY_CUT_TORN)
 			break;
 		s->counters.attempts++;
+	}
+	if (ret->n_seen > ret->n) {
+		r = settle_unchanged(s, ret);
+		if (r < 0)
+			return r;
 	}
 	doubt = find_doubt(s, ret);
 	return doubt < ret->n ? look_again(s, ret, doubt) : 0;

@@ -44,6 +44,7 @@ enum py_cut {
 struct py_snapshot {
 	struct py_frame *frames; /* outermost first */
 	uint32_t n;
+	uint32_t n_seen; /* with those that were read but could not be proven, when cut */
 	enum py_cut cut;
 	size_t cap;
 };

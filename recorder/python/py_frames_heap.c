@@ -25,9 +25,6 @@
 
 #define METHOD_FUNCTION 16 /* PyMethodObject.im_func */
 
-/* Reads after the first one within which a caller looked at twice has not come back. */
-#define HINGE_READS 3
-
 /* Every so many snapshots an instruction that seldom calls anything is followed up. */
 #define CONSULT_EVERY 8
 
@@ -51,6 +48,7 @@ struct walk {
 	/* The outermost caller that has to be looked at again, and why. */
 	struct frame hinge;
 	uint32_t n_hinge;
+	remote_addr hinge_argument; /* the first local of that generator */
 	bool hinge_resumes; /* a generator, which its operand proves, but perhaps recycled memory */
 	uint64_t started_ns;
 	bool consulted;
@@ -254,6 +252,8 @@ static int link_callee(struct walk *w, const struct frame *c)
 		w->hinge = w->top;
 		w->n_hinge = w->s->snap->n;
 		w->hinge_resumes = proof == PROVEN;
+		w->hinge_argument =
+		    c->raw_len >= w->l->frame.size + 8 ? raw_u64(c->raw, w->l->frame.size) : 0;
 	}
 	r = accept(w, c);
 	return r < 0 ? r : 1;
@@ -417,8 +417,7 @@ static int is_hinge_unmoved(struct walk *w)
 	r = memory_read(w->s->mem, f->addr + from, now, to - from);
 	if (r == -ESRCH)
 		return r;
-	if (r < 0 || clock_monotonic_ns() - w->started_ns >=
-			 (HINGE_READS + w->s->cost) * w->s->typical_ns)
+	if (r < 0 || clock_monotonic_ns() - w->started_ns > py_stacks_fair_ns(w->s))
 		return 0;
 	if (memcmp(now, f->raw + from, to - from) == 0)
 		return 1;
@@ -437,17 +436,19 @@ static int verify_hinge(struct walk *w)
 	struct py_snapshot *snap = w->s->snap;
 	const struct frame *f = &w->hinge;
 	int r = is_hinge_unmoved(w);
+	bool unsteady;
 
 	w->s->counters.reread++;
 	if (r < 0)
 		return r;
-	if (w->hinge_resumes &&
-	    !py_sites_is_steady(w->s->sites, f->code->serial, f->unit, r == 1)) {
+	if (w->hinge_resumes && py_stacks_argument(w->s, f->code, f->unit, w->hinge_argument) == 1)
+		return 0;
+	unsteady = w->hinge_resumes &&
+		   !py_sites_is_steady(w->s->sites, f->code->serial, f->unit, r == 1);
+	if (r == 0 || unsteady) {
+		snap->n_seen = snap->n;
 		snap->n = w->n_hinge;
-		snap->cut = PY_CUT_UNSTEADY;
-	} else if (r == 0) {
-		snap->n = w->n_hinge;
-		snap->cut = PY_CUT_TORN;
+		snap->cut = unsteady ? PY_CUT_UNSTEADY : PY_CUT_TORN;
 	}
 	return 0;
 }

@@ -33,12 +33,6 @@
  * first one again take longer.
  */
 #define HINGE_READS 2
-/*
- * A further chunk takes the thread state and a chunk more, which is longer than a typical read. To
- * leave a call, and be in the same one again with as much above it, takes longer as well.
- */
-#define CHUNK_READS 6
-
 /* Uses of a remembered entry frame between two verifications. */
 #define LINK_USES 256
 
@@ -259,6 +253,14 @@ static bool shim_waits(const struct frame *f)
 	return f->waits && f->unit == 0;
 }
 
+/* 3.12's CALL_FUNCTION_EX: it has no cache entry on which the ip could be. */
+static bool is_cacheless_call(const struct frame *f)
+{
+	return f->flags & PY_OP_CALLS_OPERAND && f->unit < f->code->n_units &&
+	       (f->unit + 1 == f->code->n_units ||
+		!(f->code->units[f->unit + 1] & PY_UNIT_IS_CACHE));
+}
+
 /*
  * To 3.13: a frame whose stacktop is set, but not because it waits for an inlined callee: it has
  * been left, or has been pushed and not begun (its ip is on RESUME then, or before).
@@ -270,7 +272,7 @@ static bool is_left_or_fresh(const struct walk *w, const struct frame *f)
 	if (f->code->is_shim)
 		return !shim_waits(f);
 	if (w->l->call_ip_is_last_cache)
-		return !(f->flags & PY_UNIT_IS_CACHE);
+		return !(f->flags & PY_UNIT_IS_CACHE) && !is_cacheless_call(f);
 	return f->flags & PY_OP_LEAVES ||
 	       (f->owner == OWNED_BY_THREAD && f->unit <= f->code->first_traceable);
 }
@@ -772,43 +774,62 @@ static int is_hinge_unmoved(struct walk *w)
 	return now.unit == f->unit;
 }
 
+/* Does a constant argument of the hinge's loop show that the generator is its own? */
+static bool is_own_generator(struct walk *w)
+{
+	uint32_t header = header_bytes(w->l);
+
+	return w->hinge_operand && w->above.raw_len >= header + 8 &&
+	       py_stacks_argument(w->s, w->hinge.code, w->hinge.unit,
+				  untag(w->l, raw_u64(w->above.raw, header))) == 1;
+}
+
+/* Is the generator still what it was: same code, and the same first arguments? 1, 0, or -ESRCH. */
+static int is_same_generator(struct walk *w)
+{
+	uint32_t header = header_bytes(w->l);
+	uint32_t len = header + (w->above.raw_len >= header + 16 ? 16 : 0);
+	int r = memory_read(w->s->mem, w->above.addr, w->s->verify, len);
+
+	if (r == -ESRCH)
+		return r;
+	return r == 0 &&
+	       raw_u64(w->s->verify, w->l->frame.code) ==
+		   raw_u64(w->above.raw, w->l->frame.code) &&
+	       memcmp(w->s->verify + header, w->above.raw + header, len - header) == 0;
+}
+
 /*
- * What was read later hangs on the hinge only if that has not moved on after it was read, and if,
- * for a generator, it is still the same one then: same code and same first arguments, which tell
- * one use of recycled memory from another. Otherwise the stack ends with the hinge.
+ * What was read later hangs on the hinge only if that has not moved on after it was read. For a
+ * generator that is not enough where loops are short: memory is recycled, and the loop may have
+ * ended and begun again; there the generator must still be the same one, and the loop one that
+ * stays put, unless its argument tells. Otherwise the stack ends with the hinge.
  */
 static int verify_hinge(struct walk *w)
 {
-	uint32_t header = header_bytes(w->l);
+	bool is_generator = w->above.owner == OWNED_BY_GENERATOR, unsteady = false;
+	struct py_snapshot *snap = w->s->snap;
 	int r = 1;
 
 	w->s->counters.reread++;
+	if (is_generator && is_own_generator(w))
+		return 0;
 	if (w->hinge.addr)
 		r = is_hinge_unmoved(w);
 	/* Late enough, it may have left and come back. */
-	if (r == 1 && clock_monotonic_ns() - w->s->first_read_ns >
-			  (HINGE_READS + w->s->cost) * w->s->typical_ns)
+	if (r == 1 && clock_monotonic_ns() - w->s->first_read_ns > py_stacks_fair_ns(w->s))
 		r = 0;
-	if (r == 1 && w->above.owner == OWNED_BY_GENERATOR) {
-		uint32_t len = header + (w->above.raw_len >= header + 16 ? 16 : 0);
-
-		r = memory_read(w->s->mem, w->above.addr, w->s->verify, len);
-		if (r == -ESRCH)
-			return r;
-		r = r == 0 &&
-		    raw_u64(w->s->verify, w->l->frame.code) ==
-			raw_u64(w->above.raw, w->l->frame.code) &&
-		    memcmp(w->s->verify + header, w->above.raw + header, len - header) == 0;
-	}
+	if (r == 1 && is_generator)
+		r = is_same_generator(w);
 	if (r < 0)
 		return r;
-	if (w->hinge.addr && w->above.owner == OWNED_BY_GENERATOR &&
-	    !py_sites_is_steady(w->s->sites, w->hinge.code->serial, w->hinge.unit, r == 1)) {
-		w->s->snap->n = w->n_hinge;
-		w->s->snap->cut = PY_CUT_UNSTEADY;
-	} else if (r == 0) {
-		w->s->snap->n = w->n_hinge;
-		w->s->snap->cut = PY_CUT_TORN;
+	if (w->hinge.addr && is_generator)
+		unsteady = !py_sites_is_steady(w->s->sites, w->hinge.code->serial, w->hinge.unit,
+					       r == 1);
+	if (r == 0 || unsteady) {
+		snap->n_seen = snap->n;
+		snap->n = w->n_hinge;
+		snap->cut = unsteady ? PY_CUT_UNSTEADY : PY_CUT_TORN;
 	}
 	return 0;
 }

@@ -52,6 +52,7 @@ static const struct published_field published[] = {
 	FIELD(304, 344, 408, code.linetable),
 	FIELD(312, 352, 416, code.first_line),
 	FIELD(344, 384, 448, code.code_adaptive),
+	FIELD(408, 456, 552, tuple_items),
 	FIELD(520, 600, 696, bytes.size),
 	FIELD(528, 608, 704, bytes.data),
 	FIELD(544, 624, 720, unicode.state),

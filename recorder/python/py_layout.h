@@ -118,6 +118,7 @@ struct py_layout {
 		uint32_t size; /* bytes to read for all fields below, code_adaptive excepted */
 		uint32_t flags, first_line, stacksize, nlocalsplus, framesize;
 		uint32_t code;  /* bytes object, to 3.10 */
+		uint32_t consts; /* tuple */
 		uint32_t filename, name, qualname, linetable, first_traceable;
 		uint32_t code_adaptive; /* the instructions themselves, from 3.11 */
 		uint32_t version; /* unique per code object, from 3.12; 0: ran out */
@@ -129,6 +130,7 @@ struct py_layout {
 	struct {
 		uint32_t size, data;
 	} bytes;
+	uint32_t tuple_items;
 
 	const struct py_opcodes *opcodes;
 };

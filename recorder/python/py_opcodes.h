@@ -31,12 +31,22 @@ enum py_op_flag {
 	PY_OP_KNOWN = 1 << 7,
 };
 
+/* Parts of `for x in function(constant)`. */
+enum py_op_role {
+	PY_ROLE_NONE,
+	PY_ROLE_LOAD_CONST,
+	PY_ROLE_LOAD_SMALL_INT,
+	PY_ROLE_PRECALL,
+	PY_ROLE_GET_ITER,
+};
+
 struct py_opcodes {
 	uint8_t minor;
 	/* Prefixes that widen the next instruction's argument; the same number twice if just one. */
 	uint8_t extended_arg, extended_arg_quick;
 	uint8_t caches[256]; /* inline cache entries (two bytes each) behind the instruction */
 	uint8_t flags[256];  /* enum py_op_flag */
+	uint8_t roles[256];  /* enum py_op_role */
 };
 
 #define PY_N_OPCODE_TABLES 8

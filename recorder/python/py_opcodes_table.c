@@ -142,6 +142,10 @@ const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {
 			[162] = KNOWN, /* CALL_FINALLY */
 			[163] = KNOWN, /* POP_FINALLY */
 		},
+		.roles = {
+			[68] = PY_ROLE_GET_ITER, /* GET_ITER */
+			[100] = PY_ROLE_LOAD_CONST, /* LOAD_CONST */
+		},
 	},
 	{
 		.minor = 9,
@@ -267,6 +271,10 @@ const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {
 			[163] = KNOWN | ITERATES, /* SET_UPDATE */
 			[164] = KNOWN | ITERATES, /* DICT_MERGE */
 			[165] = KNOWN | ITERATES, /* DICT_UPDATE */
+		},
+		.roles = {
+			[68] = PY_ROLE_GET_ITER, /* GET_ITER */
+			[100] = PY_ROLE_LOAD_CONST, /* LOAD_CONST */
 		},
 	},
 	{
@@ -401,6 +409,10 @@ const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {
 			[163] = KNOWN | ITERATES, /* SET_UPDATE */
 			[164] = KNOWN | ITERATES, /* DICT_MERGE */
 			[165] = KNOWN | ITERATES, /* DICT_UPDATE */
+		},
+		.roles = {
+			[68] = PY_ROLE_GET_ITER, /* GET_ITER */
+			[100] = PY_ROLE_LOAD_CONST, /* LOAD_CONST */
 		},
 	},
 	{
@@ -666,6 +678,28 @@ const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {
 			[179] = KNOWN, /* UNPACK_SEQUENCE_TUPLE */
 			[180] = KNOWN, /* UNPACK_SEQUENCE_TWO_TUPLE */
 			[255] = KNOWN | ITERATES | HIDES, /* DO_TRACING */
+		},
+		.roles = {
+			[64] = PY_ROLE_PRECALL, /* PRECALL_ADAPTIVE */
+			[65] = PY_ROLE_PRECALL, /* PRECALL_BOUND_METHOD */
+			[66] = PY_ROLE_PRECALL, /* PRECALL_BUILTIN_CLASS */
+			[67] = PY_ROLE_PRECALL, /* PRECALL_BUILTIN_FAST_WITH_KEYWORDS */
+			[68] = PY_ROLE_GET_ITER, /* GET_ITER */
+			[72] = PY_ROLE_PRECALL, /* PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS */
+			[73] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_BUILTIN_FAST */
+			[76] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_BUILTIN_O */
+			[77] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_ISINSTANCE */
+			[78] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_LEN */
+			[79] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_LIST_APPEND */
+			[80] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST */
+			[81] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_METHOD_DESCRIPTOR_NOARGS */
+			[100] = PY_ROLE_LOAD_CONST, /* LOAD_CONST */
+			[113] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_METHOD_DESCRIPTOR_O */
+			[121] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_STR_1 */
+			[127] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_TUPLE_1 */
+			[141] = PY_ROLE_PRECALL, /* PRECALL_NO_KW_TYPE_1 */
+			[143] = PY_ROLE_PRECALL, /* PRECALL_PYFUNC */
+			[166] = PY_ROLE_PRECALL, /* PRECALL */
 		},
 	},
 	{
@@ -942,6 +976,10 @@ const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {
 			[252] = KNOWN, /* INSTRUMENTED_END_SEND */
 			[253] = KNOWN | ITERATES | HIDES, /* INSTRUMENTED_INSTRUCTION */
 			[254] = KNOWN | ITERATES | HIDES, /* INSTRUMENTED_LINE */
+		},
+		.roles = {
+			[68] = PY_ROLE_GET_ITER, /* GET_ITER */
+			[100] = PY_ROLE_LOAD_CONST, /* LOAD_CONST */
 		},
 	},
 	{
@@ -1263,6 +1301,10 @@ const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {
 			[252] = KNOWN, /* INSTRUMENTED_POP_JUMP_IF_NONE */
 			[253] = KNOWN, /* INSTRUMENTED_POP_JUMP_IF_NOT_NONE */
 			[254] = KNOWN | ITERATES | HIDES, /* INSTRUMENTED_LINE */
+		},
+		.roles = {
+			[19] = PY_ROLE_GET_ITER, /* GET_ITER */
+			[83] = PY_ROLE_LOAD_CONST, /* LOAD_CONST */
 		},
 	},
 	{
@@ -1608,6 +1650,13 @@ const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {
 			[253] = KNOWN, /* INSTRUMENTED_JUMP_BACKWARD */
 			[254] = KNOWN | ITERATES | HIDES, /* INSTRUMENTED_LINE */
 			[255] = KNOWN | ITERATES | HIDES, /* ENTER_EXECUTOR */
+		},
+		.roles = {
+			[16] = PY_ROLE_GET_ITER, /* GET_ITER */
+			[82] = PY_ROLE_LOAD_CONST, /* LOAD_CONST */
+			[94] = PY_ROLE_LOAD_SMALL_INT, /* LOAD_SMALL_INT */
+			[190] = PY_ROLE_LOAD_CONST, /* LOAD_CONST_IMMORTAL */
+			[191] = PY_ROLE_LOAD_CONST, /* LOAD_CONST_MORTAL */
 		},
 	},
 	{
@@ -1975,6 +2024,13 @@ const struct py_opcodes py_opcodes_table[PY_N_OPCODE_TABLES] = {
 			[253] = KNOWN | ITERATES | HIDES, /* INSTRUMENTED_LINE */
 			[254] = KNOWN | ITERATES | HIDES, /* ENTER_EXECUTOR */
 			[255] = KNOWN | ITERATES | HIDES, /* TRACE_RECORD */
+		},
+		.roles = {
+			[70] = PY_ROLE_GET_ITER, /* GET_ITER */
+			[81] = PY_ROLE_LOAD_CONST, /* LOAD_CONST */
+			[93] = PY_ROLE_LOAD_SMALL_INT, /* LOAD_SMALL_INT */
+			[179] = PY_ROLE_GET_ITER, /* GET_ITER_SELF */
+			[180] = PY_ROLE_GET_ITER, /* GET_ITER_VIRTUAL */
 		},
 	},
 };

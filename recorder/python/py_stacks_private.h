@@ -74,7 +74,8 @@ struct py_stacks {
 	struct py_codes *codes;
 	bool is_not_loading;
 	uint64_t now_ns;
-	uint64_t cost;          /* of this snapshot so far, in reads of up to a page */
+	uint64_t reads_before;  /* of the memory, when this snapshot began */
+	uint64_t extra_pages;   /* read in one go with another one */
 	uint64_t first_read_ns; /* when the first read of this snapshot began */
 	uint64_t typical_ns; /* what the first read of a snapshot takes when nothing interrupts it */
 	struct py_stacks_counters counters;
@@ -103,12 +104,6 @@ struct py_stacks {
 	struct py_snapshot last;   /* the last one, as far as its links were settled */
 	struct py_snapshot second; /* a second look */
 };
-
-/* What a read of len bytes counts: the kernel goes through it page by page. */
-static inline uint64_t read_cost(uint64_t len)
-{
-	return 1 + len / PAGE_BYTES;
-}
 
 static inline uint64_t raw_u64(const uint8_t *p, uint32_t offset)
 {
@@ -142,6 +137,17 @@ int py_stacks_push(struct py_stacks *s, struct py_code *code, remote_addr addr, 
 
 /* The code object at addr, loaded when it is new: then -EAGAIN. -EBADMSG when it is none. */
 int py_stacks_code(struct py_stacks *s, remote_addr addr, struct py_code **ret);
+
+/* In which time what has been read in this snapshot can have been read without interruption. */
+uint64_t py_stacks_fair_ns(const struct py_stacks *s);
+
+/*
+ * Is a generator whose first local is `local` the one that the loop of this instruction runs over,
+ * judged by a constant that the loop gives it? 1 yes, 0 no (or it has changed the local), -1 the
+ * loop gives it no constant.
+ */
+int py_stacks_argument(struct py_stacks *s, const struct py_code *code, uint32_t unit,
+		       remote_addr local);
 
 int py_stack_read_data(struct py_stacks *s); /* 3.11 and later */
 int py_stack_read_heap(struct py_stacks *s); /* to 3.10 */
