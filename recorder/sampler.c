@@ -23,7 +23,7 @@
 /* A batch is ended early when its stacks take so much of the ring. */
 #define BATCH_MAX_BYTES (512 * 1024)
 
-/* So often a thread is looked at again at once when its stack had to be cut. */
+/* So often a thread that waits is looked at again before a stack that had to be cut is told. */
 #define MAX_CUT_LOOKS 64
 
 /* Threads that may have run unseen are looked at so many per round. */
@@ -147,7 +147,7 @@ static void count_snapshot(struct sampler *s)
  * the stack ends before them.
  * Returns 0, also when none could be had; -ESRCH when the target is gone.
  */
-static int look_at(struct sampler *s, struct track *t, uint64_t *now_ns)
+static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t *now_ns)
 {
 	int r = -EAGAIN;
 
@@ -170,12 +170,14 @@ static int look_at(struct sampler *s, struct track *t, uint64_t *now_ns)
 			s->snap.n = proven;
 			s->snap.cut = PY_CUT_CODE;
 		}
+		/* A thread that waits is not looked at by itself again, but it stays as it is. */
+		t->stale = is_waiting && s->snap.cut != PY_NOT_CUT &&
+			   t->n_cut_looks++ < MAX_CUT_LOOKS;
+		if (t->stale)
+			return 0;
+		t->n_cut_looks = 0;
 		count_snapshot(s);
 		sampler_emit(s, t, *now_ns);
-		/* A thread that waits is not looked at again by itself. */
-		t->stale = s->snap.cut != PY_NOT_CUT && t->n_cut_looks++ < MAX_CUT_LOOKS;
-		if (!t->stale)
-			t->n_cut_looks = 0;
 		return 0;
 	}
 	if (r == -ESRCH)
@@ -198,7 +200,7 @@ static int look_at_stale(struct sampler *s, uint64_t *now_ns)
 		if (!t->stale)
 			continue;
 		looked++;
-		if (look_at(s, t, now_ns) == -ESRCH)
+		if (look_at(s, t, true, now_ns) == -ESRCH)
 			return -ESRCH;
 	}
 	return 0;
@@ -211,7 +213,7 @@ static int look_at_running(struct sampler *s, uint64_t *now_ns, bool *changed)
 
 	*changed = false;
 	if (s->n_tracks == 1) {
-		r = look_at(s, s->tracks[0], now_ns);
+		r = look_at(s, s->tracks[0], false, now_ns);
 		*changed = s->tracks[0]->changed;
 		return r;
 	}
@@ -220,7 +222,7 @@ static int look_at_running(struct sampler *s, uint64_t *now_ns, bool *changed)
 
 		if (!t)
 			continue;
-		r = look_at(s, t, now_ns);
+		r = look_at(s, t, false, now_ns);
 		*changed |= t->changed;
 	}
 	return r;

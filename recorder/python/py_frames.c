@@ -123,7 +123,7 @@ static void note_page(struct py_stacks *s, remote_addr page)
 		if (stack->page_used[i] < stack->page_used[oldest])
 			oldest = i;
 	}
-	if (stack->n_pages < MAX_PAGES / 2)
+	if (stack->n_pages < MAX_KEPT)
 		oldest = stack->n_pages++;
 	stack->pages[oldest] = page;
 	stack->page_used[oldest] = stack->serial;

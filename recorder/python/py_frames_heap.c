@@ -365,20 +365,20 @@ static int step_consult(struct walk *w)
 	n = follow_back(w);
 	if (n <= 0)
 		return n == -EFAULT || n == -EBADMSG ? 0 : n;
-	/* Only the next one: what lies above it may be known, and read at a better moment. */
 	for (int i = n - 1; i >= 0; i--) {
 		struct frame c;
 
 		r = read_frame(w, w->s->tail[i], &c);
 		if (r < 0)
 			return r == -EBADMSG ? 0 : r;
-		note_known(w->s->stack, c.addr);
-		if (i == n - 1) {
-			r = link_callee(w, &c);
-			if (r <= 0)
-				return r < 0 ? r : -EPROTO;
+		r = link_callee(w, &c);
+		if (r <= 0) {
+			/* Known from now on, so that it is read together with its caller. */
+			note_known(w->s->stack, c.addr);
+			return r < 0 ? r : -EPROTO;
 		}
 	}
+	w->consulted = true;
 	return 1;
 }
 

@@ -9,12 +9,13 @@
 #include "recorder/python/py_sites.h"
 
 #define MAX_CHUNKS  4096 /* of one data stack: 64 MiB of frames */
-#define MAX_PAGES   64   /* other regions looked at in one snapshot */
+#define MAX_PAGES   1024 /* other regions looked at in one snapshot */
+#define MAX_KEPT    32   /* pages that are read in advance */
 #define PAGE_BYTES  4096u
 #define MAX_LINKS   256  /* remembered entry frames; a power of two */
 #define MAX_KNOWN   64   /* frame objects of a thread, to 3.10 */
 #define MAX_CALLABLES 1024 /* a power of two */
-#define MAX_TAIL    4096 /* frames followed back from the innermost one */
+#define MAX_TAIL    PY_MAX_FRAMES /* frames followed back from the innermost one */
 
 /* A piece of the target's memory as it was read for this snapshot. */
 struct region {
@@ -62,8 +63,8 @@ struct py_stack {
 	size_t chunks_cap;
 	uint32_t window; /* bytes of the root chunk worth reading at first */
 	/* Pages of the heap or the C stack that the last snapshots needed. */
-	remote_addr pages[MAX_PAGES];
-	uint32_t page_used[MAX_PAGES]; /* serial of the snapshot that last did */
+	remote_addr pages[MAX_KEPT];
+	uint32_t page_used[MAX_KEPT]; /* serial of the snapshot that last did */
 	uint32_t n_pages;
 	uint32_t serial;
 };
