@@ -54,12 +54,18 @@ struct walk {
 	bool consulted;
 };
 
+static bool raw_executes(const struct py_layout *l, const uint8_t *raw)
+{
+	int8_t state = (int8_t)raw[l->frame.executing];
+
+	return l->liveness == PY_LIVE_EXECUTING ? state == 1 : state == 0;
+}
+
 static int parse_frame(const struct walk *w, remote_addr addr, const uint8_t *raw, struct frame *f)
 {
 	const struct py_layout *l = w->l;
 	remote_addr code = raw_u64(raw, l->frame.code);
 	int32_t lasti = raw_i32(raw, l->frame.ip);
-	int8_t state = (int8_t)raw[l->frame.executing];
 	int r;
 
 	if (!code || code & 7)
@@ -69,7 +75,7 @@ static int parse_frame(const struct walk *w, remote_addr addr, const uint8_t *ra
 	f->back = raw_u64(raw, l->frame.previous);
 	f->generator = raw_u64(raw, l->frame.generator);
 	f->operands = raw_u64(raw, l->frame.valuestack);
-	f->executes = l->liveness == PY_LIVE_EXECUTING ? state == 1 : state == 0;
+	f->executes = raw_executes(l, raw);
 	r = py_stacks_code(w->s, code, &f->code);
 	if (r < 0)
 		return r;
@@ -314,7 +320,10 @@ static int follow_back(struct walk *w)
 	return (int)n;
 }
 
-/* Was a frame of this code, or of this generator, seen lately? It would have been linked. */
+/*
+ * Is there a frame of this code, or of this generator, that does not run? The next call would use
+ * it, so no unknown one does.
+ */
 static bool is_known_callee(struct walk *w, remote_addr code, remote_addr generator)
 {
 	const struct py_stack *stack = w->s->stack;
@@ -323,7 +332,8 @@ static bool is_known_callee(struct walk *w, remote_addr code, remote_addr genera
 		const uint8_t *raw =
 		    py_stacks_peek(w->s, stack->known[i].addr, w->l->frame.size);
 
-		if (raw && ((code && raw_u64(raw, w->l->frame.code) == code) ||
+		if (raw && !raw_executes(w->l, raw) &&
+		    ((code && raw_u64(raw, w->l->frame.code) == code) ||
 			    (generator && raw_u64(raw, w->l->frame.generator) == generator)))
 			return true;
 	}
