@@ -23,6 +23,7 @@
 /* Uses of a remembered callable between two verifications. */
 #define CALLABLE_USES 256
 
+#define TYPE_TP_NAME    24 /* PyTypeObject.tp_name */
 #define METHOD_FUNCTION 16 /* PyMethodObject.im_func */
 
 /* Every so many snapshots an instruction that seldom calls anything is followed up. */
@@ -211,6 +212,34 @@ static bool has_other_argument(const struct walk *w, const struct frame *f, int 
 	       given && kept && given != kept;
 }
 
+/*
+ * Is this an iterator over a built-in container or range, which calls no Python code, or a
+ * generator, which would be the callee itself? By its type's name: range_iterator, list_iterator …
+ */
+static bool is_plain_iterator(struct walk *w, remote_addr object)
+{
+	remote_addr type, name_addr;
+	char name[32];
+	size_t len, slot;
+
+	if (object & 7 || memory_read_u64(w->s->mem, object + PY_OB_TYPE, &type) < 0)
+		return false;
+	slot = type >> 4 & (MAX_ITERATORS - 1);
+	if (w->s->iterators[slot].type == type)
+		return w->s->iterators[slot].is_plain;
+	if (memory_read_u64(w->s->mem, type + TYPE_TP_NAME, &name_addr) < 0 ||
+	    memory_read(w->s->mem, name_addr, name, sizeof(name)) < 0)
+		return false;
+	name[sizeof(name) - 1] = '\0';
+	len = strlen(name);
+	w->s->iterators[slot].type = type;
+	w->s->iterators[slot].is_plain =
+	    strcmp(name, "generator") == 0 || strcmp(name, "coroutine") == 0 ||
+	    (len > 8 && strcmp(name + len - 8, "iterator") == 0 &&
+	     strcmp(name, "callable_iterator") != 0 && !strchr(name, '.'));
+	return w->s->iterators[slot].is_plain;
+}
+
 static enum proof prove_call(struct walk *w, const struct frame *f, const struct frame *c)
 {
 	int slot = f->unit < f->code->n_units ? f->code->called[f->unit] : -1;
@@ -228,7 +257,7 @@ static enum proof prove_call(struct walk *w, const struct frame *f, const struct
 		if (c->generator && object == c->generator)
 			return PROVEN;
 		if (f->flags & PY_OP_RESUMES_OPERAND)
-			return UNPROVEN;
+			return is_plain_iterator(w, object) ? REFUTED : UNPROVEN;
 		callable = find_callable(w, object);
 		if (callable->code == c->code->addr)
 			return f->flags & PY_UNIT_CALLS_PLAINLY && !callable->is_method &&

@@ -17,6 +17,7 @@
  */
 #define FEW        3
 #define FEW_IN     10
+#define MOSTLY_IN  2
 #define MANY       8
 #define MANY_IN    200
 /* The counts of a site are halved when they reach this, so that it may change its habits. */
@@ -138,8 +139,10 @@ enum py_belief py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t un
 	const struct home *home = vote(sites, caller, unit, callee);
 
 	*settled = pair->n >= SETTLED && pair->n * FEW_IN >= site->n;
-	if ((pair->n >= FEW && pair->n * FEW_IN >= site->n) ||
-	    (home->unit == unit && pair->n >= MANY && pair->n * MANY_IN >= site->n))
+	/* What mostly is called elsewhere has to be what this one mostly does. */
+	if (pair->n >= FEW && pair->n * (home->unit == unit ? FEW_IN : MOSTLY_IN) >= site->n)
+		return PY_BELIEVED;
+	if (home->unit == unit && pair->n >= MANY && pair->n * MANY_IN >= site->n)
 		return PY_BELIEVED;
 	return home->unit != unit && home->votes >= MANY ? PY_REFUSED : PY_DOUBTED;
 }

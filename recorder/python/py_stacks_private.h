@@ -15,6 +15,7 @@
 #define MAX_LINKS   256  /* remembered entry frames; a power of two */
 #define MAX_KNOWN   64   /* frame objects of a thread, to 3.10 */
 #define MAX_CALLABLES 1024 /* a power of two */
+#define MAX_ITERATORS 64    /* a power of two */
 #define MAX_TAIL    PY_MAX_FRAMES /* frames followed back from the innermost one */
 
 /* A piece of the target's memory as it was read for this snapshot. */
@@ -100,6 +101,10 @@ struct py_stacks {
 	remote_addr *tail; /* MAX_TAIL */
 	struct entry_link links[MAX_LINKS];
 	struct callable callables[MAX_CALLABLES];
+	struct {
+		remote_addr type;
+		bool is_plain;
+	} iterators[MAX_ITERATORS]; /* to 3.10: types of iterators, by their address */
 
 	struct py_sites *sites;
 	struct py_snapshot last;   /* the last one, as far as its links were settled */
