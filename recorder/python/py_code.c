@@ -411,12 +411,25 @@ static void find_loops(struct py_codes *codes, struct py_code *code, const uint8
 /* Opcodes whose callee is an operand; the same numbers in 3.8, 3.9 and 3.10. */
 #define OP_YIELD_FROM       72
 #define OP_FOR_ITER         93
+#define OP_STORE_ATTR       95
+#define OP_DELETE_ATTR      96
+#define OP_LOAD_ATTR        106
+#define OP_IMPORT_NAME      108
 #define OP_STORE_FAST       125
 #define OP_DELETE_FAST      126
 #define OP_CALL_FUNCTION    131
 #define OP_CALL_FUNCTION_KW 141
 #define OP_CALL_FUNCTION_EX 142
+#define OP_LOAD_METHOD      160
 #define OP_CALL_METHOD      161
+
+/* Attributes may be properties; everything else that is no call goes to dunder methods. */
+static bool calls_anything(uint8_t op, uint8_t flags)
+{
+	return flags & (PY_OP_CALLS_OPERAND | PY_OP_ITERATES) || op == OP_STORE_ATTR ||
+	       op == OP_DELETE_ATTR || op == OP_LOAD_ATTR || op == OP_IMPORT_NAME ||
+	       op == OP_LOAD_METHOD;
+}
 
 /* How far below the top of the operand stack the callee or iterator is; 0: there is none. */
 static uint32_t operand_distance(uint8_t op, uint32_t arg)
@@ -465,6 +478,8 @@ static void find_called(struct py_code *code, const uint8_t *bytes, const struct
 			if (bytes[2 * i] == OP_CALL_METHOD ||
 			    (bytes[2 * i] == OP_CALL_FUNCTION && arg > 0))
 				code->units[k] |= PY_UNIT_CALLS_PLAINLY;
+			if (calls_anything(bytes[2 * i], code->units[i]))
+				code->units[k] |= PY_UNIT_CALLS_ANYTHING;
 			if (distance && code->depth[i] >= 0 &&
 			    distance <= (uint32_t)code->depth[i])
 				code->called[k] = (int8_t)((uint32_t)code->depth[i] - distance);

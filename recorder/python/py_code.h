@@ -28,6 +28,8 @@
 #define PY_UNIT_IS_CACHE (1 << 7) /* an inline cache entry, not an instruction */
 /* To 3.10, where nothing is inlined: a call with positional arguments and no others. */
 #define PY_UNIT_CALLS_PLAINLY PY_OP_INLINES
+/* To 3.10, where there are no caches: can call a function of any name, not just a dunder method. */
+#define PY_UNIT_CALLS_ANYTHING PY_UNIT_IS_CACHE
 
 /* Enough of a code object's header for its identity: every field before what can change. */
 #define PY_CODE_IDENTITY_BYTES 144

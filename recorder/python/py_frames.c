@@ -290,6 +290,21 @@ static uint32_t find_doubt(struct py_stacks *s, struct py_snapshot *snap)
 	return doubt < snap->n ? doubt : snap->n;
 }
 
+static bool is_same_stack(const struct py_snapshot *a, const struct py_snapshot *b)
+{
+	uint32_t n = a->n_seen ? a->n_seen : a->n;
+
+	if ((b->n_seen ? b->n_seen : b->n) != n)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		if (a->frames[i].addr != b->frames[i].addr ||
+		    a->frames[i].serial != b->frames[i].serial ||
+		    a->frames[i].unit != b->frames[i].unit)
+			return false;
+	}
+	return true;
+}
+
 /* The first doubtful link of snap, from `doubt` on, that a further look does not find again. */
 static int find_unconfirmed(struct py_stacks *s, const struct py_snapshot *snap, uint32_t doubt,
 			    uint32_t *ret)
@@ -298,6 +313,11 @@ static int find_unconfirmed(struct py_stacks *s, const struct py_snapshot *snap,
 	int r = read_once(s, second);
 
 	s->counters.looked_again++;
+	/* Frame objects are read one by one: only what does not change at all is confirmed. */
+	if (s->l->frame_kind == PY_FRAMES_HEAP && !is_same_stack(snap, second)) {
+		*ret = doubt;
+		return r;
+	}
 	while (r == 0 && doubt < snap->n && doubt < second->n &&
 	       snap->frames[doubt - 1].addr == second->frames[doubt - 1].addr &&
 	       is_same_call(&snap->frames[doubt - 1], &second->frames[doubt - 1]))
@@ -358,21 +378,6 @@ int py_stacks_argument(struct py_stacks *s, const struct py_code *code, uint32_t
 		return local == loop->argument;
 	return memory_read_u32(s->mem, local + INT_DIGITS, &value) == 0 &&
 	       value == loop->argument;
-}
-
-static bool is_same_stack(const struct py_snapshot *a, const struct py_snapshot *b)
-{
-	uint32_t n = a->n_seen;
-
-	if ((b->n_seen ? b->n_seen : b->n) != n)
-		return false;
-	for (uint32_t i = 0; i < n; i++) {
-		if (a->frames[i].addr != b->frames[i].addr ||
-		    a->frames[i].serial != b->frames[i].serial ||
-		    a->frames[i].unit != b->frames[i].unit)
-			return false;
-	}
-	return true;
 }
 
 /* What could not be proven in one look, but does not change over several, is there. */

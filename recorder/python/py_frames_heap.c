@@ -240,11 +240,18 @@ static bool is_plain_iterator(struct walk *w, remote_addr object)
 	return w->s->iterators[slot].is_plain;
 }
 
+static bool is_dunder(const struct py_code *code)
+{
+	return strncmp(code->name, "__", 2) == 0;
+}
+
 static enum proof prove_call(struct walk *w, const struct frame *f, const struct frame *c)
 {
 	int slot = f->unit < f->code->n_units ? f->code->called[f->unit] : -1;
 	bool known = false;
 
+	if (!(f->flags & PY_UNIT_CALLS_ANYTHING) && (c->generator || !is_dunder(c->code)))
+		return REFUTED;
 	if (slot < 0)
 		return UNPROVEN;
 	/* A method call leaves NULL below what it calls when that is not a plain function. */
