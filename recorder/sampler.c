@@ -171,8 +171,8 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 			s->snap.cut = PY_CUT_CODE;
 		}
 		/* A thread that waits is not looked at by itself again, but it stays as it is. */
-		t->stale = is_waiting && s->snap.cut != PY_NOT_CUT &&
-			   t->n_cut_looks++ < MAX_CUT_LOOKS;
+		t->stale =
+		    is_waiting && s->snap.cut != PY_NOT_CUT && t->n_cut_looks++ < MAX_CUT_LOOKS;
 		if (t->stale)
 			return 0;
 		t->n_cut_looks = 0;
@@ -347,8 +347,8 @@ static uint64_t follow_on(struct sampler *s, uint64_t started_ns, uint64_t now_n
 	if (multi_chunk == s->multi_chunk_seen)
 		return now_ns;
 	s->multi_chunk_seen = multi_chunk;
-	sleep_until(now_ns + KEEP_AWAY_FACTOR * (now_ns - started_ns < PAUSE_NS ? now_ns - started_ns
-										: PAUSE_NS));
+	sleep_until(now_ns + KEEP_AWAY_FACTOR *
+				 (now_ns - started_ns < PAUSE_NS ? now_ns - started_ns : PAUSE_NS));
 	return clock_monotonic_ns();
 }
 

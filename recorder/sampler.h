@@ -17,16 +17,17 @@ struct sampler;
 
 /* Which code is followed. */
 enum follow_mode {
-	FOLLOW_OWN,      /* neither the standard library nor installed packages */
+	FOLLOW_OWN,	 /* neither the standard library nor installed packages */
 	FOLLOW_PACKAGES, /* only the packages listed */
-	FOLLOW_ALL,      /* everything but the frozen importlib */
+	FOLLOW_ALL,	 /* everything but the frozen importlib */
 };
 
 struct sampler_config {
 	double rate_hz; /* 0: as fast as it goes */
 	enum follow_mode follow;
-	const char *const *packages; /* NULL-terminated, for FOLLOW_PACKAGES; outlives the sampler */
-	int pid; /* for /proc/PID/task/TID/stat: which CPU a thread runs on; 0: unknown */
+	const char *const
+	    *packages; /* NULL-terminated, for FOLLOW_PACKAGES; outlives the sampler */
+	int pid;       /* for /proc/PID/task/TID/stat: which CPU a thread runs on; 0: unknown */
 };
 
 /* Figures for a progress line, readable from any thread while the sampler runs. */

@@ -80,8 +80,7 @@ static bool announce_code(struct sampler *s, struct py_code *code, uint64_t now_
 	struct record_code *r;
 
 	if (!*id) {
-		r = ring_append(s->ring, RECORD_CODE,
-				sizeof(*r) + code->file_len + code->name_len);
+		r = ring_append(s->ring, RECORD_CODE, sizeof(*r) + code->file_len + code->name_len);
 		if (!r)
 			return false;
 		r->h.thread = 0;

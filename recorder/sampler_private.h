@@ -20,8 +20,8 @@ struct track {
 	size_t last_cap;
 	uint64_t told_in; /* the batch in which it was announced; 0 not yet */
 	uint16_t number;
-	bool stale; /* may have run since it was last looked at */
-	unsigned n_cut_looks;      /* in a row */
+	bool stale;	      /* may have run since it was last looked at */
+	unsigned n_cut_looks; /* in a row */
 	bool is_listed;
 	bool changed; /* at the last look */
 };
@@ -74,8 +74,8 @@ struct sampler {
 	uint64_t batch_length_ns;
 	uint64_t batch_snapshots;
 	struct record_counters batch_counters; /* as they were when it began */
-	uint64_t batch_bytes;  /* of stacks */
-	struct py_code **used; /* code objects used in this batch */
+	uint64_t batch_bytes;		       /* of stacks */
+	struct py_code **used;		       /* code objects used in this batch */
 	size_t n_used, used_cap;
 	uint32_t batch_next_code;
 	uint16_t batch_next_thread;

@@ -12,13 +12,13 @@
 #include "recorder/python/py_object.h"
 #include "recorder/python/py_opcodes.h"
 
-#define TYPE_TP_NAME 24 /* PyTypeObject.tp_name, all versions */
+#define TYPE_TP_NAME	   24 /* PyTypeObject.tp_name, all versions */
 #define CODE_ADAPTIVE_SIZE PY_OB_SIZE
 
 struct py_codes {
 	struct memory *mem;
 	const struct py_layout *l;
-	remote_addr code_type; /* address of PyCode_Type, once known */
+	remote_addr code_type;	/* address of PyCode_Type, once known */
 	struct py_code **slots; /* open addressing by address */
 	size_t n_slots, n_used;
 	struct py_code **dead;
@@ -99,8 +99,8 @@ static void put_slot(struct py_codes *codes, struct py_code *code)
 
 static void bury(struct py_codes *codes, struct py_code *code)
 {
-	codes->dead = xgrow(codes->dead, &codes->dead_cap, codes->n_dead + 1,
-			    sizeof(codes->dead[0]));
+	codes->dead =
+	    xgrow(codes->dead, &codes->dead_cap, codes->n_dead + 1, sizeof(codes->dead[0]));
 	codes->dead[codes->n_dead++] = code;
 	code->replaced = true;
 	codes->memory -= code->memory;
@@ -310,7 +310,8 @@ static void classify_units(const struct py_opcodes *ops, const uint8_t *bytes, u
 				n_caches++;
 		}
 		units[i++] = flags & (uint8_t)~PY_OP_KNOWN;
-		/* An inline cache acts as what it belongs to: an ip on it means a call from there. */
+		/* An inline cache acts as what it belongs to: an ip on it means a call from there.
+		 */
 		for (; n_caches && i < n_units; n_caches--, i++)
 			units[i] = (flags & (uint8_t)~PY_OP_KNOWN) | PY_UNIT_IS_CACHE;
 	}
@@ -396,8 +397,8 @@ static void find_loops(struct py_codes *codes, struct py_code *code, const uint8
 			    .start = i, .end = end < code->n_units ? (uint32_t)end : code->n_units};
 
 			find_argument(codes, code, &recent, &loop);
-			code->loops = xgrow(code->loops, &cap, code->n_loops + 1u,
-					    sizeof(code->loops[0]));
+			code->loops =
+			    xgrow(code->loops, &cap, code->n_loops + 1u, sizeof(code->loops[0]));
 			code->loops[code->n_loops++] = loop;
 		}
 		memmove(recent.op + 1, recent.op, sizeof(recent.op) - sizeof(recent.op[0]));
@@ -409,19 +410,19 @@ static void find_loops(struct py_codes *codes, struct py_code *code, const uint8
 }
 
 /* Opcodes whose callee is an operand; the same numbers in 3.8, 3.9 and 3.10. */
-#define OP_YIELD_FROM       72
-#define OP_FOR_ITER         93
-#define OP_STORE_ATTR       95
-#define OP_DELETE_ATTR      96
-#define OP_LOAD_ATTR        106
-#define OP_IMPORT_NAME      108
-#define OP_STORE_FAST       125
-#define OP_DELETE_FAST      126
+#define OP_YIELD_FROM	    72
+#define OP_FOR_ITER	    93
+#define OP_STORE_ATTR	    95
+#define OP_DELETE_ATTR	    96
+#define OP_LOAD_ATTR	    106
+#define OP_IMPORT_NAME	    108
+#define OP_STORE_FAST	    125
+#define OP_DELETE_FAST	    126
 #define OP_CALL_FUNCTION    131
 #define OP_CALL_FUNCTION_KW 141
 #define OP_CALL_FUNCTION_EX 142
-#define OP_LOAD_METHOD      160
-#define OP_CALL_METHOD      161
+#define OP_LOAD_METHOD	    160
+#define OP_CALL_METHOD	    161
 
 /* Attributes may be properties; everything else that is no call goes to dunder methods. */
 static bool calls_anything(uint8_t op, uint8_t flags)
@@ -480,8 +481,7 @@ static void find_called(struct py_code *code, const uint8_t *bytes, const struct
 				code->units[k] |= PY_UNIT_CALLS_PLAINLY;
 			if (calls_anything(bytes[2 * i], code->units[i]))
 				code->units[k] |= PY_UNIT_CALLS_ANYTHING;
-			if (distance && code->depth[i] >= 0 &&
-			    distance <= (uint32_t)code->depth[i])
+			if (distance && code->depth[i] >= 0 && distance <= (uint32_t)code->depth[i])
 				code->called[k] = (int8_t)((uint32_t)code->depth[i] - distance);
 		}
 		arg = 0;
@@ -503,10 +503,10 @@ static int parse_header(struct py_codes *codes, const uint8_t *head, struct py_c
 		n_units = u64_in(head, CODE_ADAPTIVE_SIZE);
 		code->start = code->addr + l->code.code_adaptive;
 		code->nlocalsplus = u32_in(head, l->code.nlocalsplus);
-		code->frame_words = l->code.framesize != LAYOUT_ABSENT
-					? u32_in(head, l->code.framesize)
-					: l->frame_specials + code->nlocalsplus +
-					      u32_in(head, l->code.stacksize);
+		code->frame_words =
+		    l->code.framesize != LAYOUT_ABSENT
+			? u32_in(head, l->code.framesize)
+			: l->frame_specials + code->nlocalsplus + u32_in(head, l->code.stacksize);
 		code->first_traceable = u32_in(head, l->code.first_traceable);
 		/* A frame too small for its header and its locals, or of megabytes, is none. */
 		if (code->frame_words < l->frame_specials || code->frame_words > (1u << 20) ||
@@ -562,7 +562,8 @@ static int load_parts(struct py_codes *codes, const uint8_t *head, struct py_cod
 	code->file_len = (uint16_t)strlen(file);
 	code->name = xstrdup(name);
 	code->name_len = (uint16_t)strlen(name);
-	/* The interpreter's own: _Py_InitCleanup in Python/specialize.c, file and name "__init__". */
+	/* The interpreter's own: _Py_InitCleanup in Python/specialize.c, file and name "__init__".
+	 */
 	code->is_shim = code->n_units <= 4 && strcmp(file, "__init__") == 0;
 	return 0;
 }
@@ -602,8 +603,8 @@ int py_codes_load(struct py_codes *codes, remote_addr addr, uint64_t now_ns, str
 		code_free(code);
 		return r;
 	}
-	code->memory = sizeof(*code) + code->n_loops * sizeof(code->loops[0]) + code->n_units * (size_t)3 +
-		       code->file_len + code->name_len + 64;
+	code->memory = sizeof(*code) + code->n_loops * sizeof(code->loops[0]) +
+		       code->n_units * (size_t)3 + code->file_len + code->name_len + 64;
 	if (known)
 		forget(codes, known);
 	insert(codes, code);

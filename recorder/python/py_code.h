@@ -18,11 +18,11 @@
 #include "recorder/target/memory.h"
 
 /* Named limits; reaching one is counted in the struct. */
-#define PY_MAX_CODE_UNITS       (1u << 22)
+#define PY_MAX_CODE_UNITS	(1u << 22)
 #define PY_MAX_LINE_TABLE_BYTES (16u << 20)
-#define PY_MAX_FILE_NAME        4096
-#define PY_MAX_QUALNAME         1024
-#define PY_MAX_CODE_MEMORY      (5u << 20) /* then the cache starts afresh */
+#define PY_MAX_FILE_NAME	4096
+#define PY_MAX_QUALNAME		1024
+#define PY_MAX_CODE_MEMORY	(5u << 20) /* then the cache starts afresh */
 
 /* Flags of a code unit: those of enum py_op_flag of its instruction, and instead of KNOWN: */
 #define PY_UNIT_IS_CACHE (1 << 7) /* an inline cache entry, not an instruction */
@@ -47,36 +47,36 @@ struct py_loop {
 
 struct py_code {
 	remote_addr addr;
-	uint32_t serial;          /* of its loading: tells apart what was at this address */
-	remote_addr start;        /* of its first instruction, from 3.11 */
+	uint32_t serial;   /* of its loading: tells apart what was at this address */
+	remote_addr start; /* of its first instruction, from 3.11 */
 	uint32_t n_units;
-	uint32_t frame_words;     /* words that its frame takes in the data stack */
+	uint32_t frame_words; /* words that its frame takes in the data stack */
 	uint32_t nlocalsplus;
 	uint32_t first_traceable; /* units before this one belong to the frame's set-up */
 	int32_t first_line;
-	bool is_shim;             /* the frame between a class call and __init__, 3.13 and later */
-	uint8_t *units;           /* flags per code unit */
-	int32_t *lines;           /* per code unit, 0 unknown; NULL until py_codes_load_lines() */
-	char *file, *name;        /* UTF-8; name is qualified from 3.11 on */
+	bool is_shim;	   /* the frame between a class call and __init__, 3.13 and later */
+	uint8_t *units;	   /* flags per code unit */
+	int32_t *lines;	   /* per code unit, 0 unknown; NULL until py_codes_load_lines() */
+	char *file, *name; /* UTF-8; name is qualified from 3.11 on */
 	uint16_t file_len, name_len;
-	int8_t *depth;            /* operand stack depth before each unit; -1 unknown, always from 3.14 */
-	int8_t *called;           /* to 3.10: per unit, which operand is called or resumed; -1 none */
-	bool keeps_first_local;   /* to 3.10: its first argument stays in its first local */
-	struct py_loop *loops;    /* by start */
+	int8_t *depth;	/* operand stack depth before each unit; -1 unknown, always from 3.14 */
+	int8_t *called; /* to 3.10: per unit, which operand is called or resumed; -1 none */
+	bool keeps_first_local; /* to 3.10: its first argument stays in its first local */
+	struct py_loop *loops;	/* by start */
 	uint32_t n_loops;
 
 	/* For the caller. */
 	uint32_t id;
-	int8_t followed;          /* -1 not decided yet */
-	uint64_t used_in;         /* the batch in which it was last used */
-	uint64_t announced_in;    /* the batch in which id was told to the writer */
+	int8_t followed;       /* -1 not decided yet */
+	uint64_t used_in;      /* the batch in which it was last used */
+	uint64_t announced_in; /* the batch in which id was told to the writer */
 	uint64_t loaded_ns, checked_ns;
-	bool replaced;            /* no longer what is at addr; kept until py_codes_collect() */
+	bool replaced; /* no longer what is at addr; kept until py_codes_collect() */
 
 	/* Private. */
 	uint8_t identity[PY_CODE_IDENTITY_BYTES];
 	uint32_t version;
-	uint64_t content_hash;    /* of names and line table, where there is no version */
+	uint64_t content_hash; /* of names and line table, where there is no version */
 	remote_addr code_bytes;
 	size_t memory;
 };

@@ -7,9 +7,9 @@
 #include "common/xalloc.h"
 
 /* _PyStackChunk: previous, size in bytes, top, data (Include/cpython/pystate.h of 3.11). */
-#define CHUNK_PREVIOUS  0
-#define CHUNK_SIZE      8
-#define CHUNK_DATA      24
+#define CHUNK_PREVIOUS	0
+#define CHUNK_SIZE	8
+#define CHUNK_DATA	24
 #define MIN_CHUNK_BYTES 1024u
 #define MAX_CHUNK_BYTES (8u << 20)
 /* A target can claim that each of its chunks is large. */
@@ -148,7 +148,8 @@ static int read_undisturbed(struct py_stacks *s)
 			s->typical_ns = took;
 		if (took <= s->typical_ns + s->typical_ns / 2)
 			break;
-		/* Slowly up again: a CPU that has become slower must not look disturbed for ever. */
+		/* Slowly up again: a CPU that has become slower must not look disturbed for ever.
+		 */
 		s->typical_ns += s->typical_ns / 32 + 1;
 		s->counters.disturbed++;
 	}
@@ -203,7 +204,8 @@ const uint8_t *py_datastack_view(struct py_stacks *s, uint32_t i, remote_addr ad
 	if (at >= chunk->bytes || chunk->bytes - at < len)
 		return NULL;
 	if (i >= s->n_chunks || s->chunks[i].region.len < at + len) {
-		/* The root chunk's window is tuned; of the others everything is needed sooner or later. */
+		/* The root chunk's window is tuned; of the others everything is needed sooner or
+		 * later. */
 		uint32_t end = i ? chunk->bytes : (uint32_t)at + len + WINDOW_SLACK;
 
 		*error = extend(s, i, end);

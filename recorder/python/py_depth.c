@@ -84,8 +84,7 @@ void py_depth_compute(const struct py_opcodes *ops, const uint8_t *code, size_t 
 	struct walk w = {.depth = depth, .n_units = n_units, .todo = todo};
 
 	memset(depth, -1, n_units);
-	if (ops->minor < PY_DEPTH_MINOR_MIN ||
-	    ops->minor >= PY_DEPTH_MINOR_MIN + PY_N_DEPTH_TABLES)
+	if (ops->minor < PY_DEPTH_MINOR_MIN || ops->minor >= PY_DEPTH_MINOR_MIN + PY_N_DEPTH_TABLES)
 		return;
 	reach(&w, 0, 0);
 	while (w.n_todo)

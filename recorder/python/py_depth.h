@@ -14,26 +14,26 @@
 
 enum py_depth_special {
 	PY_DEPTH_LINEAR,
-	PY_DEPTH_UNPACK_EX,     /* + low byte + second byte of the argument */
+	PY_DEPTH_UNPACK_EX,	/* + low byte + second byte of the argument */
 	PY_DEPTH_MAKE_FUNCTION, /* - one for each of the argument's low four bits */
-	PY_DEPTH_FORMAT_VALUE,  /* -1 when bit 2 is set */
-	PY_DEPTH_BIT_0,         /* -1 when bit 0 is set (CALL_FUNCTION_EX) */
-	PY_DEPTH_IF_3,          /* -1 when it is 3 (BUILD_SLICE) */
-	PY_DEPTH_PLUS_BIT_0,    /* +1 when bit 0 is set (LOAD_GLOBAL, LOAD_ATTR with a NULL) */
+	PY_DEPTH_FORMAT_VALUE,	/* -1 when bit 2 is set */
+	PY_DEPTH_BIT_0,		/* -1 when bit 0 is set (CALL_FUNCTION_EX) */
+	PY_DEPTH_IF_3,		/* -1 when it is 3 (BUILD_SLICE) */
+	PY_DEPTH_PLUS_BIT_0,	/* +1 when bit 0 is set (LOAD_GLOBAL, LOAD_ATTR with a NULL) */
 };
 
 #define PY_DEPTH_JUMPS_RELATIVE 1
 #define PY_DEPTH_JUMPS_ABSOLUTE 2
 #define PY_DEPTH_JUMPS_BACKWARD 8 /* with RELATIVE */
-#define PY_DEPTH_ENDS           4 /* the next instruction is not reached from this one */
+#define PY_DEPTH_ENDS		4 /* the next instruction is not reached from this one */
 
 struct py_depth_op {
 	uint8_t known;
-	int8_t effect;      /* on the depth, for argument 0, not jumping */
-	int8_t per_arg;     /* times the argument */
+	int8_t effect;	    /* on the depth, for argument 0, not jumping */
+	int8_t per_arg;	    /* times the argument */
 	int8_t jump_effect; /* jumping, argument 0 */
 	uint8_t special;    /* enum py_depth_special */
-	uint8_t flow;       /* PY_DEPTH_JUMPS_…, PY_DEPTH_ENDS */
+	uint8_t flow;	    /* PY_DEPTH_JUMPS_…, PY_DEPTH_ENDS */
 };
 
 struct py_depth_table {
@@ -53,6 +53,7 @@ struct py_opcodes;
  * @code   n_units instructions of two bytes
  * @depth  filled: depth before each, -1 where it is not known (not reached, or above 126)
  */
-void py_depth_compute(const struct py_opcodes *ops, const uint8_t *code, size_t n_units, int8_t *depth);
+void py_depth_compute(const struct py_opcodes *ops, const uint8_t *code, size_t n_units,
+		      int8_t *depth);
 
 #endif

@@ -21,7 +21,7 @@
  * unmoved within the time of so many reads more than were made: a loop that ends, another one that
  * runs from its beginning to where we saw it, and the first one again take longer.
  */
-#define HINGE_READS     2
+#define HINGE_READS	2
 #define FRAMES_PER_READ 16 /* that are made sense of in the time of a read */
 
 /* A page that was not needed in so many snapshots is not read in advance any more. */
@@ -199,8 +199,8 @@ int py_stacks_push(struct py_stacks *s, struct py_code *code, remote_addr addr, 
 	if (snap->n == PY_MAX_FRAMES)
 		return -E2BIG;
 	if (snap->n == snap->cap)
-		snap->frames = xgrow(snap->frames, &snap->cap, snap->n + 1,
-				     sizeof(snap->frames[0]));
+		snap->frames =
+		    xgrow(snap->frames, &snap->cap, snap->n + 1, sizeof(snap->frames[0]));
 	snap->frames[snap->n++] = (struct py_frame){code, addr, unit, code->serial};
 	return 0;
 }
@@ -246,8 +246,8 @@ static void remember(struct py_stacks *s, const struct py_snapshot *snap, uint32
 		     uint32_t n_settled)
 {
 	if (n_settled > s->last.cap)
-		s->last.frames = xgrow(s->last.frames, &s->last.cap, n_settled,
-				       sizeof(s->last.frames[0]));
+		s->last.frames =
+		    xgrow(s->last.frames, &s->last.cap, n_settled, sizeof(s->last.frames[0]));
 	if (n_settled > from)
 		memcpy(s->last.frames + from, snap->frames + from,
 		       (n_settled - from) * sizeof(snap->frames[0]));
@@ -376,8 +376,7 @@ int py_stacks_argument(struct py_stacks *s, const struct py_code *code, uint32_t
 		return -1;
 	if (!loop->is_small_int)
 		return local == loop->argument;
-	return memory_read_u32(s->mem, local + INT_DIGITS, &value) == 0 &&
-	       value == loop->argument;
+	return memory_read_u32(s->mem, local + INT_DIGITS, &value) == 0 && value == loop->argument;
 }
 
 /* What could not be proven in one look, but does not change over several, is there. */

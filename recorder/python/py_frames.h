@@ -28,17 +28,17 @@
 struct py_frame {
 	struct py_code *code;
 	remote_addr addr;
-	uint32_t unit;   /* the current instruction, in code units; PY_UNIT_BEFORE_START */
+	uint32_t unit;	 /* the current instruction, in code units; PY_UNIT_BEFORE_START */
 	uint32_t serial; /* of the code object */
 };
 
 enum py_cut {
 	PY_NOT_CUT,
-	PY_CUT_TORN,       /* what was read at different moments does not fit together */
-	PY_CUT_UNSTEADY,   /* generators of a loop that is over too fast to tell one from the next */
+	PY_CUT_TORN,	 /* what was read at different moments does not fit together */
+	PY_CUT_UNSTEADY, /* generators of a loop that is over too fast to tell one from the next */
 	PY_CUT_UNREADABLE, /* a frame's memory is not mapped (any more) */
-	PY_CUT_DEPTH,      /* PY_MAX_FRAMES */
-	PY_CUT_CODE,       /* a frame's code object can't be read */
+	PY_CUT_DEPTH,	   /* PY_MAX_FRAMES */
+	PY_CUT_CODE,	   /* a frame's code object can't be read */
 };
 
 struct py_snapshot {

@@ -23,7 +23,7 @@
 /* Uses of a remembered callable between two verifications. */
 #define CALLABLE_USES 256
 
-#define TYPE_TP_NAME    24 /* PyTypeObject.tp_name */
+#define TYPE_TP_NAME	24 /* PyTypeObject.tp_name */
 #define METHOD_FUNCTION 16 /* PyMethodObject.im_func */
 
 /* Every so many snapshots an instruction that seldom calls anything is followed up. */
@@ -208,8 +208,8 @@ static bool has_other_argument(const struct walk *w, const struct frame *f, int 
 	remote_addr given = operand(w, f, first_slot);
 	remote_addr kept = raw_u64(c->raw, w->l->frame.size);
 
-	return c->code->keeps_first_local && c->code->nlocalsplus && c->raw_len >= w->l->frame.size + 8 &&
-	       given && kept && given != kept;
+	return c->code->keeps_first_local && c->code->nlocalsplus &&
+	       c->raw_len >= w->l->frame.size + 8 && given && kept && given != kept;
 }
 
 /*
@@ -309,8 +309,7 @@ static int step_known(struct walk *w)
 	const struct py_stack *stack = w->s->stack;
 
 	for (uint32_t i = 0; i < stack->n_known; i++) {
-		const uint8_t *raw =
-		    py_stacks_peek(w->s, stack->known[i].addr, w->l->frame.size);
+		const uint8_t *raw = py_stacks_peek(w->s, stack->known[i].addr, w->l->frame.size);
 		struct frame c;
 		int r;
 
@@ -334,7 +333,7 @@ static int step_known(struct walk *w)
  */
 static int follow_back(struct walk *w)
 {
-	remote_addr at;
+	remote_addr at, mark = 1;
 	uint32_t n = 0;
 	int r = memory_read_u64(w->s->mem, w->s->stack->tstate + w->l->thread.frame, &at);
 
@@ -343,13 +342,18 @@ static int follow_back(struct walk *w)
 	while (at != w->top.addr) {
 		struct frame f;
 
+		/* Frames that were read at different moments can form a ring. */
+		if (at == mark)
+			return -EFAULT;
+		if ((n & (n - 1)) == 0)
+			mark = at;
 		if (!at)
 			return 0;
 		if (n == MAX_TAIL)
 			return -E2BIG;
 		r = read_frame(w, at, &f);
 		if (r < 0)
-			return r;
+			return r == -EBADMSG ? -EFAULT : r;
 		w->s->tail[n++] = at;
 		at = f.back;
 	}
@@ -365,12 +369,11 @@ static bool is_known_callee(struct walk *w, remote_addr code, remote_addr genera
 	const struct py_stack *stack = w->s->stack;
 
 	for (uint32_t i = 0; i < stack->n_known; i++) {
-		const uint8_t *raw =
-		    py_stacks_peek(w->s, stack->known[i].addr, w->l->frame.size);
+		const uint8_t *raw = py_stacks_peek(w->s, stack->known[i].addr, w->l->frame.size);
 
 		if (raw && !raw_executes(w->l, raw) &&
 		    ((code && raw_u64(raw, w->l->frame.code) == code) ||
-			    (generator && raw_u64(raw, w->l->frame.generator) == generator)))
+		     (generator && raw_u64(raw, w->l->frame.generator) == generator)))
 			return true;
 	}
 	return false;
@@ -410,13 +413,13 @@ static int step_consult(struct walk *w)
 	w->s->counters.tail_walks++;
 	n = follow_back(w);
 	if (n <= 0)
-		return n == -EFAULT || n == -EBADMSG ? 0 : n;
+		return n == -EFAULT ? -EPROTO : n;
 	for (int i = n - 1; i >= 0; i--) {
 		struct frame c;
 
 		r = read_frame(w, w->s->tail[i], &c);
 		if (r < 0)
-			return r == -EBADMSG ? 0 : r;
+			return r == -EBADMSG || r == -EFAULT ? -EPROTO : r;
 		r = link_callee(w, &c);
 		if (r <= 0) {
 			/* Known from now on, so that it is read together with its caller. */
@@ -489,8 +492,8 @@ static int verify_hinge(struct walk *w)
 		return r;
 	if (w->hinge_resumes && py_stacks_argument(w->s, f->code, f->unit, w->hinge_argument) == 1)
 		return 0;
-	unsteady = w->hinge_resumes &&
-		   !py_sites_is_steady(w->s->sites, f->code->serial, f->unit, r == 1);
+	unsteady =
+	    w->hinge_resumes && !py_sites_is_steady(w->s->sites, f->code->serial, f->unit, r == 1);
 	if (r == 0 || unsteady) {
 		snap->n_seen = snap->n;
 		snap->n = w->n_hinge;

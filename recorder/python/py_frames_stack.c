@@ -19,18 +19,18 @@
 #include "recorder/python/py_opcodes.h"
 #include "recorder/python/py_stacks_private.h"
 
-#define TSTATE_BYTES       400
-#define OWNED_BY_THREAD    0
+#define TSTATE_BYTES	   400
+#define OWNED_BY_THREAD	   0
 #define OWNED_BY_GENERATOR 1
-#define TAG_BITS           UINT64_C(3)
+#define TAG_BITS	   UINT64_C(3)
 
 /* A call near the end of a chunk may have gone on in the next: frames are seldom larger. */
 #define CHUNK_END_BYTES 2048
 
 /*
  * A hinge that is found unmoved must be so within the time of so many reads more than were made
- * in between: a loop that ends, another one that runs from its beginning to where we saw it, and the
- * first one again take longer.
+ * in between: a loop that ends, another one that runs from its beginning to where we saw it, and
+ * the first one again take longer.
  */
 #define HINGE_READS 2
 /* Uses of a remembered entry frame between two verifications. */
@@ -39,25 +39,25 @@
 /* A frame as it was read. */
 struct frame {
 	remote_addr addr;
-	const uint8_t *raw;   /* header and, as far as it was read, locals and operands */
+	const uint8_t *raw; /* header and, as far as it was read, locals and operands */
 	uint32_t raw_len;
 	struct py_code *code;
 	remote_addr previous;
 	remote_addr operands; /* where the operand stack ends, when it waits */
 	uint32_t unit;
-	uint8_t flags;        /* of the current instruction */
+	uint8_t flags; /* of the current instruction */
 	uint8_t owner;
-	bool waits;           /* for an inlined call (from 3.14: for any call), or has been left */
-	bool is_entry;        /* 3.11: called from C */
+	bool waits;    /* for an inlined call (from 3.14: for any call), or has been left */
+	bool is_entry; /* 3.11: called from C */
 };
 
 struct walk {
 	struct py_stacks *s;
 	const struct py_layout *l;
-	struct frame top;     /* the innermost frame accepted so far; addr 0: none yet */
-	struct frame below;   /* its caller */
-	remote_addr slot;     /* where a callee's frame in the data stack begins */
-	uint32_t chunk;       /* the chunk of slot */
+	struct frame top;   /* the innermost frame accepted so far; addr 0: none yet */
+	struct frame below; /* its caller */
+	remote_addr slot;   /* where a callee's frame in the data stack begins */
+	uint32_t chunk;	    /* the chunk of slot */
 	/* A callee of C code that is alive only if something above it proves it (to 3.13). */
 	remote_addr unproven;
 	uint32_t n_proven;
@@ -67,8 +67,8 @@ struct walk {
 	struct frame hinge, above;  /* above: the frame next to it */
 	remote_addr hinge_operand;  /* where the hinge has the generator that it resumes, or 0 */
 	remote_addr first_read_end; /* of what was read of the root chunk at first */
-	uint32_t n_hinge;           /* frames up to the hinge */
-	bool consulted;       /* the thread state has been looked at */
+	uint32_t n_hinge;	    /* frames up to the hinge */
+	bool consulted;		    /* the thread state has been looked at */
 };
 
 enum step { STEP_LINKED, STEP_TOP, STEP_TORN };
@@ -154,8 +154,8 @@ static int read_slot(struct walk *w, struct frame *f)
 {
 	uint32_t available;
 	int error;
-	const uint8_t *raw = py_datastack_view(w->s, w->chunk, w->slot, header_bytes(w->l),
-					       &available, &error);
+	const uint8_t *raw =
+	    py_datastack_view(w->s, w->chunk, w->slot, header_bytes(w->l), &available, &error);
 
 	if (!raw)
 		return error ? error : -ENOENT;
@@ -167,8 +167,8 @@ static remote_addr operand_at(const struct walk *w, const struct frame *f, remot
 {
 	uint64_t offset = at - f->addr;
 	uint64_t first = w->l->frame.size + 8 * (uint64_t)f->code->nlocalsplus;
-	uint64_t end = w->l->frame.size + 8 * (uint64_t)(f->code->frame_words -
-							  w->l->frame_specials);
+	uint64_t end =
+	    w->l->frame.size + 8 * (uint64_t)(f->code->frame_words - w->l->frame_specials);
 
 	if (offset < first || offset >= end || offset + 8 > f->raw_len || offset & 7)
 		return 0;
@@ -475,8 +475,7 @@ static int read_tstate(struct walk *w, struct tstate *ret)
 		ret->current_frame = raw_u64(raw, l->thread.current_frame);
 		return 0;
 	}
-	return memory_read_u64(w->s->mem,
-			       raw_u64(raw, l->thread.cframe) + l->cframe.current_frame,
+	return memory_read_u64(w->s->mem, raw_u64(raw, l->thread.cframe) + l->cframe.current_frame,
 			       &ret->current_frame);
 }
 
@@ -523,6 +522,7 @@ static bool is_in_snapshot(const struct walk *w, remote_addr addr)
  */
 static int follow_back(struct walk *w, remote_addr current)
 {
+	remote_addr mark = 1;
 	int n = 0;
 
 	for (unsigned hops = 0; hops < 2 * MAX_TAIL; hops++) {
@@ -531,6 +531,11 @@ static int follow_back(struct walk *w, remote_addr current)
 
 		if (current == w->top.addr)
 			return n;
+		/* What was read at different moments can form a ring. */
+		if (current == mark)
+			return -EFAULT;
+		if ((hops & (hops - 1)) == 0)
+			mark = current;
 		if (!current || is_in_snapshot(w, current))
 			return n ? -EFAULT : 0; /* it went on meanwhile */
 		r = read_frame(w, current, &f);
@@ -651,7 +656,8 @@ static int step_consult(struct walk *w, enum step *ret)
 		w->chunk--;
 	}
 	if (t.current_frame == w->top.addr) {
-		/* To 3.13 a call has returned meanwhile; it was the state that we have all the same. */
+		/* To 3.13 a call has returned meanwhile; it was the state that we have all the
+		 * same. */
 		*ret = STEP_TOP;
 		return 0;
 	}
@@ -794,8 +800,7 @@ static int is_same_generator(struct walk *w)
 	if (r == -ESRCH)
 		return r;
 	return r == 0 &&
-	       raw_u64(w->s->verify, w->l->frame.code) ==
-		   raw_u64(w->above.raw, w->l->frame.code) &&
+	       raw_u64(w->s->verify, w->l->frame.code) == raw_u64(w->above.raw, w->l->frame.code) &&
 	       memcmp(w->s->verify + header, w->above.raw + header, len - header) == 0;
 }
 
@@ -824,8 +829,8 @@ static int verify_hinge(struct walk *w)
 	if (r < 0)
 		return r;
 	if (w->hinge.addr && is_generator)
-		unsteady = !py_sites_is_steady(w->s->sites, w->hinge.code->serial, w->hinge.unit,
-					       r == 1);
+		unsteady =
+		    !py_sites_is_steady(w->s->sites, w->hinge.code->serial, w->hinge.unit, r == 1);
 	if (r == 0 || unsteady) {
 		snap->n_seen = snap->n;
 		snap->n = w->n_hinge;
@@ -866,9 +871,9 @@ int py_stack_read_data(struct py_stacks *s)
 	if (r == 0 && w.above.addr && s->snap->n > w.n_hinge)
 		r = verify_hinge(&w);
 	if (s->n_chunks)
-		py_datastack_end(s, (uint32_t)((w.chunk ? s->stack->chunks[0].addr +
-							      s->stack->chunks[0].bytes
-							: w.slot) -
-					       s->stack->chunks[0].addr));
+		py_datastack_end(
+		    s, (uint32_t)((w.chunk ? s->stack->chunks[0].addr + s->stack->chunks[0].bytes
+					   : w.slot) -
+				  s->stack->chunks[0].addr));
 	return r;
 }

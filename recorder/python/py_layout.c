@@ -21,50 +21,50 @@ struct published_field {
 	uint32_t target;      /* where it goes in struct py_layout */
 };
 
-#define FIELD(at13, at14, at15, member)                                                            \
-	{                                                                                          \
-		{at13, at14, at15}, (uint32_t)offsetof(struct py_layout, member)                   \
+#define FIELD(at13, at14, at15, member)                                          \
+	{                                                                        \
+		{at13, at14, at15}, (uint32_t)offsetof(struct py_layout, member) \
 	}
 
 static const struct published_field published[] = {
-	FIELD(40, 40, 40, runtime.interpreters_head),
-	FIELD(56, 56, 56, interp.id),
-	FIELD(64, 64, 64, interp.next),
-	FIELD(72, 72, 72, interp.threads_head),
-	FIELD(96, 104, 104, interp.sysdict),
-	FIELD(112, 120, 120, interp.gil),
-	FIELD(168, 192, 192, thread.next),
-	FIELD(176, 200, 200, thread.interp),
-	FIELD(184, 208, 208, thread.current_frame),
-	FIELD(0, 0, 216, thread.base_frame),
-	FIELD(192, 216, 240, thread.thread_id),
-	FIELD(200, 224, 248, thread.native_thread_id),
-	FIELD(208, 232, 256, thread.datastack_chunk),
-	FIELD(232, 256, 320, frame.previous),
-	FIELD(240, 264, 328, frame.code),
-	FIELD(248, 272, 336, frame.ip),
-	FIELD(256, 280, 344, frame.size),
-	FIELD(264, 288, 352, frame.owner),
-	FIELD(0, 296, 360, frame.stacktop),
-	FIELD(280, 320, 384, code.filename),
-	FIELD(288, 328, 392, code.name),
-	FIELD(296, 336, 400, code.qualname),
-	FIELD(304, 344, 408, code.linetable),
-	FIELD(312, 352, 416, code.first_line),
-	FIELD(344, 384, 448, code.code_adaptive),
-	FIELD(408, 456, 552, tuple_items),
-	FIELD(520, 600, 696, bytes.size),
-	FIELD(528, 608, 704, bytes.data),
-	FIELD(544, 624, 720, unicode.state),
-	FIELD(552, 632, 728, unicode.length),
-	FIELD(560, 640, 736, unicode.ascii_data),
-	FIELD(0, 0, 744, unicode.compact_data),
-	FIELD(0, 680, 808, gen.iframe),
-	FIELD(0, 688, 816, gen.frame_state),
+    FIELD(40, 40, 40, runtime.interpreters_head),
+    FIELD(56, 56, 56, interp.id),
+    FIELD(64, 64, 64, interp.next),
+    FIELD(72, 72, 72, interp.threads_head),
+    FIELD(96, 104, 104, interp.sysdict),
+    FIELD(112, 120, 120, interp.gil),
+    FIELD(168, 192, 192, thread.next),
+    FIELD(176, 200, 200, thread.interp),
+    FIELD(184, 208, 208, thread.current_frame),
+    FIELD(0, 0, 216, thread.base_frame),
+    FIELD(192, 216, 240, thread.thread_id),
+    FIELD(200, 224, 248, thread.native_thread_id),
+    FIELD(208, 232, 256, thread.datastack_chunk),
+    FIELD(232, 256, 320, frame.previous),
+    FIELD(240, 264, 328, frame.code),
+    FIELD(248, 272, 336, frame.ip),
+    FIELD(256, 280, 344, frame.size),
+    FIELD(264, 288, 352, frame.owner),
+    FIELD(0, 296, 360, frame.stacktop),
+    FIELD(280, 320, 384, code.filename),
+    FIELD(288, 328, 392, code.name),
+    FIELD(296, 336, 400, code.qualname),
+    FIELD(304, 344, 408, code.linetable),
+    FIELD(312, 352, 416, code.first_line),
+    FIELD(344, 384, 448, code.code_adaptive),
+    FIELD(408, 456, 552, tuple_items),
+    FIELD(520, 600, 696, bytes.size),
+    FIELD(528, 608, 704, bytes.data),
+    FIELD(544, 624, 720, unicode.state),
+    FIELD(552, 632, 728, unicode.length),
+    FIELD(560, 640, 736, unicode.ascii_data),
+    FIELD(0, 0, 744, unicode.compact_data),
+    FIELD(0, 680, 808, gen.iframe),
+    FIELD(0, 688, 816, gen.frame_state),
 };
 
-#define AT_COOKIE        0
-#define AT_VERSION       8
+#define AT_COOKIE	 0
+#define AT_VERSION	 8
 #define AT_FREE_THREADED 16
 
 static uint64_t u64_at(const uint8_t *p, uint32_t position)

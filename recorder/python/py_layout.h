@@ -21,14 +21,14 @@
 
 /* Where frames live. */
 enum py_frame_kind {
-	PY_FRAMES_HEAP,  /* to 3.10: a PyFrameObject per call, linked by f_back */
+	PY_FRAMES_HEAP,	 /* to 3.10: a PyFrameObject per call, linked by f_back */
 	PY_FRAMES_STACK, /* from 3.11: one after the other in the thread's data stack */
 };
 
 /* How a frame's memory tells a live frame from what a call that has returned left behind. */
 enum py_liveness {
 	PY_LIVE_EXECUTING, /* 3.8, 3.9: f_executing is 1 */
-	PY_LIVE_STATE,     /* 3.10: f_state is 0, FRAME_EXECUTING */
+	PY_LIVE_STATE,	   /* 3.10: f_state is 0, FRAME_EXECUTING */
 	/*
 	 * 3.11 to 3.13: stacktop is -1 while the frame's own code runs (or C code called from it);
 	 * it is set when the frame is left, by an inlined call as well as for good.
@@ -43,7 +43,7 @@ enum py_liveness {
 
 enum py_line_table {
 	PY_LINES_LNOTAB,    /* 3.8, 3.9: co_lnotab */
-	PY_LINES_PAIRS,     /* 3.10: co_linetable, PEP 626 */
+	PY_LINES_PAIRS,	    /* 3.10: co_linetable, PEP 626 */
 	PY_LINES_LOCATIONS, /* from 3.11: co_linetable, PEP 657 */
 };
 
@@ -65,15 +65,15 @@ struct py_layout {
 	enum py_frame_kind frame_kind;
 	enum py_liveness liveness;
 	enum py_line_table line_table;
-	uint8_t instruction_unit;    /* f_lasti counts these bytes: 1 (3.8, 3.9) or 2 (3.10) */
-	bool call_ip_is_last_cache;  /* 3.11, 3.12: below an inlined callee the ip is on the last
-					inline cache entry of the call */
-	bool ip_points_before;       /* 3.11, 3.12: prev_instr; a fresh frame's is code start - 2 */
-	bool code_is_tagged;         /* from 3.14: references carry two tag bits */
-	uint8_t entry_owner;         /* owner values from here on are no Python frames */
-	int8_t gen_executing;        /* gi_frame_state of a generator that runs */
-	uint8_t frame_specials;      /* words of a data stack frame before its locals */
-	uint32_t runtime_size;       /* sizeof(_PyRuntimeState): tells 3.8 to 3.10 apart */
+	uint8_t instruction_unit;   /* f_lasti counts these bytes: 1 (3.8, 3.9) or 2 (3.10) */
+	bool call_ip_is_last_cache; /* 3.11, 3.12: below an inlined callee the ip is on the last
+				       inline cache entry of the call */
+	bool ip_points_before;	    /* 3.11, 3.12: prev_instr; a fresh frame's is code start - 2 */
+	bool code_is_tagged;	    /* from 3.14: references carry two tag bits */
+	uint8_t entry_owner;	    /* owner values from here on are no Python frames */
+	int8_t gen_executing;	    /* gi_frame_state of a generator that runs */
+	uint8_t frame_specials;	    /* words of a data stack frame before its locals */
+	uint32_t runtime_size;	    /* sizeof(_PyRuntimeState): tells 3.8 to 3.10 apart */
 
 	struct {
 		uint32_t interpreters_head;
@@ -85,16 +85,16 @@ struct py_layout {
 	} interp;
 	struct {
 		uint32_t next, interp, thread_id, native_thread_id;
-		uint32_t frame;         /* PyFrameObject *, to 3.10 */
-		uint32_t cframe;        /* _PyCFrame *, 3.10 to 3.12 */
+		uint32_t frame;		/* PyFrameObject *, to 3.10 */
+		uint32_t cframe;	/* _PyCFrame *, 3.10 to 3.12 */
 		uint32_t current_frame; /* _PyInterpreterFrame *, from 3.13 */
-		uint32_t base_frame;    /* 3.15 */
+		uint32_t base_frame;	/* 3.15 */
 		uint32_t datastack_chunk, datastack_top, datastack_limit;
-		uint32_t use_tracing;   /* 3.8, 3.9 */
+		uint32_t use_tracing; /* 3.8, 3.9 */
 	} thread;
 	struct {
 		uint32_t current_frame; /* 3.11, 3.12 */
-		uint32_t use_tracing;   /* 3.10, 3.11 */
+		uint32_t use_tracing;	/* 3.10, 3.11 */
 	} cframe;
 	struct {
 		uint32_t last_holder, locked, switch_number;
@@ -102,11 +102,11 @@ struct py_layout {
 	struct {
 		uint32_t size; /* header, before the locals */
 		uint32_t code, previous, function, ip, owner;
-		uint32_t is_entry;  /* 3.11 */
-		uint32_t stacktop;  /* int32, 3.11 to 3.13; pointer from 3.14 on */
+		uint32_t is_entry;   /* 3.11 */
+		uint32_t stacktop;   /* int32, 3.11 to 3.13; pointer from 3.14 on */
 		uint32_t valuestack; /* to 3.10: f_valuestack, where the operands begin */
-		uint32_t executing; /* f_executing or f_state, to 3.10 */
-		uint32_t generator; /* f_gen: the generator that owns the frame, to 3.10 */
+		uint32_t executing;  /* f_executing or f_state, to 3.10 */
+		uint32_t generator;  /* f_gen: the generator that owns the frame, to 3.10 */
 	} frame;
 	struct {
 		uint32_t frame_state, iframe;
@@ -117,11 +117,11 @@ struct py_layout {
 	struct {
 		uint32_t size; /* bytes to read for all fields below, code_adaptive excepted */
 		uint32_t flags, first_line, stacksize, nlocalsplus, framesize;
-		uint32_t code;  /* bytes object, to 3.10 */
+		uint32_t code;	 /* bytes object, to 3.10 */
 		uint32_t consts; /* tuple */
 		uint32_t filename, name, qualname, linetable, first_traceable;
 		uint32_t code_adaptive; /* the instructions themselves, from 3.11 */
-		uint32_t version; /* unique per code object, from 3.12; 0: ran out */
+		uint32_t version;	/* unique per code object, from 3.12; 0: ran out */
 		uint32_t nlocals;
 	} code;
 	struct {

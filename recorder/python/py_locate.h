@@ -12,10 +12,10 @@ struct mappings;
 struct mapping;
 
 struct py_location {
-	remote_addr runtime;      /* of _PyRuntime */
-	uint64_t runtime_size;    /* size of that symbol or of section .PyRuntime */
-	remote_addr py_version;   /* of Py_Version, 0 when there is none (before 3.11) */
-	char path[PATH_MAX];      /* of the ELF file that holds it, as the target sees it */
+	remote_addr runtime;	/* of _PyRuntime */
+	uint64_t runtime_size;	/* size of that symbol or of section .PyRuntime */
+	remote_addr py_version; /* of Py_Version, 0 when there is none (before 3.11) */
+	char path[PATH_MAX];	/* of the ELF file that holds it, as the target sees it */
 };
 
 /*

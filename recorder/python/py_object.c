@@ -8,9 +8,9 @@
 #include "common/xalloc.h"
 
 /* Include/cpython/unicodeobject.h: bits of the state word; only its low byte is defined. */
-#define STATE_KIND(s)    (((s) >> 2) & 7)
+#define STATE_KIND(s)	 (((s) >> 2) & 7)
 #define STATE_COMPACT(s) (((s) >> 5) & 1)
-#define STATE_ASCII(s)   (((s) >> 6) & 1)
+#define STATE_ASCII(s)	 (((s) >> 6) & 1)
 
 #define MAX_DICT_ENTRIES 65536
 
@@ -137,10 +137,10 @@ int py_object_read_bytes(struct memory *mem, const struct py_layout *l, remote_a
 }
 
 /* PyDictKeysObject to 3.10 (Objects/dict-common.h). */
-#define DICT_MA_KEYS     32
-#define KEYS_SIZE        8
-#define KEYS_NENTRIES    32
-#define KEYS_INDICES     40
+#define DICT_MA_KEYS	 32
+#define KEYS_SIZE	 8
+#define KEYS_NENTRIES	 32
+#define KEYS_INDICES	 40
 #define KEYS_ENTRY_BYTES 24 /* hash, key, value */
 
 int py_object_dict_get(struct memory *mem, const struct py_layout *l, remote_addr dict,

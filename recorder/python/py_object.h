@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reading CPython's basic objects: str, bytes, and what finding the version needs of dict and int. */
+/* Reading CPython's basic objects: str, bytes, and what finding the version needs of dict and int.
+ */
 #ifndef RECORDER_PYTHON_PY_OBJECT_H
 #define RECORDER_PYTHON_PY_OBJECT_H
 

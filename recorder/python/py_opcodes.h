@@ -42,7 +42,8 @@ enum py_op_role {
 
 struct py_opcodes {
 	uint8_t minor;
-	/* Prefixes that widen the next instruction's argument; the same number twice if just one. */
+	/* Prefixes that widen the next instruction's argument; the same number twice if just one.
+	 */
 	uint8_t extended_arg, extended_arg_quick;
 	uint8_t caches[256]; /* inline cache entries (two bytes each) behind the instruction */
 	uint8_t flags[256];  /* enum py_op_flag */

@@ -18,7 +18,7 @@ static void format_version(uint32_t hex, char *buf, size_t size)
 
 	if (n > 0 && (size_t)n < size && level != 0xf)
 		snprintf(buf + n, size - (size_t)n, "%s%u",
-			 level == 0xa   ? "a"
+			 level == 0xa	? "a"
 			 : level == 0xb ? "b"
 					: "rc",
 			 hex & 0xf);

@@ -11,10 +11,10 @@
 #include "recorder/target/memory.h"
 
 struct py_runtime {
-	remote_addr addr;         /* of _PyRuntime */
-	uint32_t hexversion;      /* as sys.hexversion */
-	char version[32];         /* as "3.11.2" or "3.15.0rc1" */
-	struct py_layout layout;  /* this target's own copy */
+	remote_addr addr;	 /* of _PyRuntime */
+	uint32_t hexversion;	 /* as sys.hexversion */
+	char version[32];	 /* as "3.11.2" or "3.15.0rc1" */
+	struct py_layout layout; /* this target's own copy */
 };
 
 /*

@@ -15,17 +15,17 @@
  * ones have been seen up to one in 100; what comes together falsely is an instruction with the
  * callee of another one of the same function, so the second rule does not hold for those.
  */
-#define FEW        3
-#define FEW_IN     10
-#define MOSTLY_IN  2
-#define MANY       8
-#define MANY_IN    200
+#define FEW	  3
+#define FEW_IN	  10
+#define MOSTLY_IN 2
+#define MANY	  8
+#define MANY_IN	  200
 /* The counts of a site are halved when they reach this, so that it may change its habits. */
-#define AGE        4000
+#define AGE 4000
 /* A confirmed callee counts as if it had been seen so often. */
-#define CONFIRMED  4
+#define CONFIRMED 4
 /* A callee seen so often needs no counting in every snapshot. */
-#define SETTLED    60
+#define SETTLED 60
 /* A site seen so often has habits. */
 #define ESTABLISHED 5
 
@@ -132,8 +132,8 @@ static const struct home *vote(struct py_sites *sites, uint32_t caller, uint32_t
 	return home;
 }
 
-enum py_belief py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit,
-			    uint32_t callee, bool *settled)
+enum py_belief py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee,
+			    bool *settled)
 {
 	struct entry *site, *pair = count(sites, caller, unit, callee, 1, &site);
 	const struct home *home = vote(sites, caller, unit, callee);

@@ -21,7 +21,8 @@ void py_sites_free(struct py_sites *sites);
 enum py_belief {
 	PY_BELIEVED,
 	PY_DOUBTED, /* not seen often enough: further looks may confirm it */
-	PY_REFUSED, /* known to be called by another instruction of this caller, hardly by this one */
+	PY_REFUSED, /* known to be called by another instruction of this caller, hardly by this one
+		     */
 };
 
 /*
@@ -29,8 +30,8 @@ enum py_belief {
  * with serial `callee`.
  * @settled  set to true when counting it again would change nothing soon
  */
-enum py_belief py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit,
-			    uint32_t callee, bool *settled);
+enum py_belief py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee,
+			    bool *settled);
 
 /* Count that the instruction was seen with nothing above it. */
 void py_sites_saw_alone(struct py_sites *sites, uint32_t caller, uint32_t unit);

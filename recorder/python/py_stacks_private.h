@@ -8,15 +8,15 @@
 #include "recorder/python/py_frames.h"
 #include "recorder/python/py_sites.h"
 
-#define MAX_CHUNKS  4096 /* of one data stack: 64 MiB of frames */
-#define MAX_PAGES   1024 /* other regions looked at in one snapshot */
-#define MAX_KEPT    32   /* pages that are read in advance */
-#define PAGE_BYTES  4096u
-#define MAX_LINKS   256  /* remembered entry frames; a power of two */
-#define MAX_KNOWN   64   /* frame objects of a thread, to 3.10 */
-#define MAX_CALLABLES 1024 /* a power of two */
-#define MAX_ITERATORS 64    /* a power of two */
-#define MAX_TAIL    PY_MAX_FRAMES /* frames followed back from the innermost one */
+#define MAX_CHUNKS    4096 /* of one data stack: 64 MiB of frames */
+#define MAX_PAGES     1024 /* other regions looked at in one snapshot */
+#define MAX_KEPT      32   /* pages that are read in advance */
+#define PAGE_BYTES    4096u
+#define MAX_LINKS     256	    /* remembered entry frames; a power of two */
+#define MAX_KNOWN     64	    /* frame objects of a thread, to 3.10 */
+#define MAX_CALLABLES 1024	    /* a power of two */
+#define MAX_ITERATORS 64	    /* a power of two */
+#define MAX_TAIL      PY_MAX_FRAMES /* frames followed back from the innermost one */
 
 /* A piece of the target's memory as it was read for this snapshot. */
 struct region {
@@ -76,10 +76,11 @@ struct py_stacks {
 	struct py_codes *codes;
 	bool is_not_loading;
 	uint64_t now_ns;
-	uint64_t reads_before;  /* of the memory, when this snapshot began */
-	uint64_t extra_pages;   /* read in one go with another one */
+	uint64_t reads_before;	/* of the memory, when this snapshot began */
+	uint64_t extra_pages;	/* read in one go with another one */
 	uint64_t first_read_ns; /* when the first read of this snapshot began */
-	uint64_t typical_ns; /* what the first read of a snapshot takes when nothing interrupts it */
+	uint64_t
+	    typical_ns; /* what the first read of a snapshot takes when nothing interrupts it */
 	struct py_stacks_counters counters;
 
 	/* The snapshot in progress. */
@@ -91,14 +92,14 @@ struct py_stacks {
 	uint8_t *page_data; /* MAX_PAGES * PAGE_BYTES */
 	struct chunk_copy {
 		struct region region; /* the chunk's beginning */
-		size_t room;          /* bytes of region.data */
-	} *chunks; /* parallel to stack->chunks */
+		size_t room;	      /* bytes of region.data */
+	} * chunks;		      /* parallel to stack->chunks */
 	size_t chunks_cap;
-	size_t copy_bytes;    /* of all of them together */
-	uint32_t n_chunks;    /* of which something has been read */
-	struct chunk *fresh;  /* MAX_CHUNKS */
-	uint8_t *verify;      /* PAGE_BYTES, for reading a piece again */
-	remote_addr *tail; /* MAX_TAIL */
+	size_t copy_bytes;   /* of all of them together */
+	uint32_t n_chunks;   /* of which something has been read */
+	struct chunk *fresh; /* MAX_CHUNKS */
+	uint8_t *verify;     /* PAGE_BYTES, for reading a piece again */
+	remote_addr *tail;   /* MAX_TAIL */
 	struct entry_link links[MAX_LINKS];
 	struct callable callables[MAX_CALLABLES];
 	struct {

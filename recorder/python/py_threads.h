@@ -11,14 +11,14 @@
 #include "recorder/target/memory.h"
 
 #define PY_MAX_INTERPRETERS 256
-#define PY_MAX_THREADS      16384
+#define PY_MAX_THREADS	    16384
 
 struct py_thread {
 	remote_addr tstate;
-	remote_addr gil;       /* of the struct of the GIL that it takes */
-	uint64_t python_id;    /* threading.get_ident(): pthread_self() */
-	uint64_t native_id;    /* kernel thread id; 0 before 3.11, which do not keep it */
-	uint64_t interpreter;  /* its id: 0 is the main one */
+	remote_addr gil;      /* of the struct of the GIL that it takes */
+	uint64_t python_id;   /* threading.get_ident(): pthread_self() */
+	uint64_t native_id;   /* kernel thread id; 0 before 3.11, which do not keep it */
+	uint64_t interpreter; /* its id: 0 is the main one */
 };
 
 /*
@@ -30,7 +30,7 @@ int py_threads_list(struct memory *mem, const struct py_layout *l, remote_addr r
 
 struct py_gil {
 	remote_addr last_holder; /* thread state; keeps the last one while nobody holds it */
-	uint64_t switches;       /* counts each time that another thread takes it */
+	uint64_t switches;	 /* counts each time that another thread takes it */
 	bool locked;
 };
 
