@@ -18,7 +18,7 @@ struct command {
 enum exit_status {
 	EXIT_OK = 0,
 	EXIT_FAILED = 1,      /* anything else that went wrong while running */
-	EXIT_USAGE = 2,       /* wrong option or argument */
+	EXIT_USAGE = 2,	      /* wrong option or argument */
 	EXIT_NO_TRACE = 3,    /* no such trace, not a trace, damaged, or newer than this program */
 	EXIT_NOT_ALLOWED = 4, /* not permitted to read the target or write the trace */
 	EXIT_NO_PYTHON = 5,   /* the target is not a Python that we know */

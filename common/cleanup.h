@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 /* Declare `static inline void name##_p(type *p)` that calls release(*p) when *p is not NULL. */
-#define DEFINE_CLEANUP(type, release)                                                              \
-	static inline void release##_p(type *p)                                                    \
-	{                                                                                          \
-		if (*p)                                                                            \
-			release(*p);                                                               \
+#define DEFINE_CLEANUP(type, release)           \
+	static inline void release##_p(type *p) \
+	{                                       \
+		if (*p)                         \
+			release(*p);            \
 	}
 
 #define auto_release(release) __attribute__((cleanup(release##_p)))
@@ -43,12 +43,12 @@ static inline void fclose_p(FILE **f)
 #define auto_fclose __attribute__((cleanup(fclose_p)))
 
 /* Move a pointer or descriptor out of a scope-bound local, which then releases nothing. */
-#define steal_ptr(p)                                                                               \
-	__extension__({                                                                            \
-		__typeof__(p) *steal_from_ = &(p);                                                 \
-		__typeof__(p) stolen_ = *steal_from_;                                              \
-		*steal_from_ = NULL;                                                               \
-		stolen_;                                                                           \
+#define steal_ptr(p)                                  \
+	__extension__({                               \
+		__typeof__(p) *steal_from_ = &(p);    \
+		__typeof__(p) stolen_ = *steal_from_; \
+		*steal_from_ = NULL;                  \
+		stolen_;                              \
 	})
 
 static inline int steal_fd(int *fd)

@@ -51,11 +51,8 @@ const char *gap_reason_name(unsigned reason)
 const char *cut_reason_name(enum cut_reason reason)
 {
 	static const char *const names[N_CUT_REASONS] = {
-	    [CUT_TORN] = "torn",
-	    [CUT_UNSTEADY] = "unsteady",
-	    [CUT_UNREADABLE] = "unreadable",
-	    [CUT_DEPTH] = "depth",
-	    [CUT_CODE] = "code",
+	    [CUT_TORN] = "torn",   [CUT_UNSTEADY] = "unsteady", [CUT_UNREADABLE] = "unreadable",
+	    [CUT_DEPTH] = "depth", [CUT_CODE] = "code",
 	};
 
 	return name_of(names, N_CUT_REASONS, reason);

@@ -21,7 +21,7 @@
 #define RARE_ROUNDS 25
 
 /* A batch is ended early when its stacks take so much of the ring. */
-#define BATCH_MAX_BYTES (512 * 1024)
+#define BATCH_MAX_BYTES ((uint64_t)512 * 1024)
 
 /* So often a thread that waits is looked at again before a stack that had to be cut is told. */
 #define MAX_CUT_LOOKS 64

@@ -20,9 +20,9 @@
 #define BATCH_MAX_NS (160 * NS_PER_MS)
 
 /* Room that stacks leave in the ring for what tells of threads, code and gaps. */
-#define RESERVE_BYTES (64 * 1024)
+#define RESERVE_BYTES ((size_t)64 * 1024)
 
-#define MAX_NAMES 65536
+#define MAX_NAMES ((size_t)65536)
 
 static uint64_t hash_names(const struct py_code *code)
 {

@@ -400,8 +400,8 @@ START_TEST(a_generator_that_is_suspended_is_not_published)
 	begin(&s, _i);
 	iterate(&s, true);
 	ck_assert_int_eq(look_often(&s), 0);
+	check_both(&s);
 	/* The pages are known now, and the generator yields. */
-	begin(&s, _i);
 	iterate(&s, false);
 	s.main.waits = s.im.l.liveness == PY_LIVE_CODE;
 	py_image_frame(&s.im, &s.main);

@@ -381,11 +381,11 @@ static void find_loops(struct py_codes *codes, struct py_code *code, const uint8
 	size_t cap = 0;
 
 	for (uint32_t i = 0; i < code->n_units; i++) {
-		uint8_t flags = code->units[i], op = bytes[2 * i];
+		uint8_t flags = code->units[i], op = bytes[2 * (size_t)i];
 
 		if (flags & PY_UNIT_IS_CACHE)
 			continue;
-		arg |= bytes[2 * i + 1];
+		arg |= bytes[2 * (size_t)i + 1];
 		if (py_op_is_prefix(ops, op)) {
 			arg <<= 8;
 			continue;
@@ -466,20 +466,22 @@ static void find_called(struct py_code *code, const uint8_t *bytes, const struct
 	for (uint32_t i = 0; i < code->n_units; i++) {
 		uint32_t distance;
 
-		arg |= bytes[2 * i + 1];
-		if (py_op_is_prefix(ops, bytes[2 * i])) {
+		arg |= bytes[2 * (size_t)i + 1];
+		if (py_op_is_prefix(ops, bytes[2 * (size_t)i])) {
 			arg <<= 8;
 			continue;
 		}
-		if ((bytes[2 * i] == OP_STORE_FAST || bytes[2 * i] == OP_DELETE_FAST) && arg == 0)
+		if ((bytes[2 * (size_t)i] == OP_STORE_FAST ||
+		     bytes[2 * (size_t)i] == OP_DELETE_FAST) &&
+		    arg == 0)
 			code->keeps_first_local = false;
-		distance = operand_distance(bytes[2 * i], arg);
+		distance = operand_distance(bytes[2 * (size_t)i], arg);
 		for (uint32_t k = i + 1; k-- > start;) {
 			code->units[k] = (uint8_t)(code->units[i] & ~PY_UNIT_CALLS_PLAINLY);
-			if (bytes[2 * i] == OP_CALL_METHOD ||
-			    (bytes[2 * i] == OP_CALL_FUNCTION && arg > 0))
+			if (bytes[2 * (size_t)i] == OP_CALL_METHOD ||
+			    (bytes[2 * (size_t)i] == OP_CALL_FUNCTION && arg > 0))
 				code->units[k] |= PY_UNIT_CALLS_PLAINLY;
-			if (calls_anything(bytes[2 * i], code->units[i]))
+			if (calls_anything(bytes[2 * (size_t)i], code->units[i]))
 				code->units[k] |= PY_UNIT_CALLS_ANYTHING;
 			if (distance && code->depth[i] >= 0 && distance <= (uint32_t)code->depth[i])
 				code->called[k] = (int8_t)((uint32_t)code->depth[i] - distance);

@@ -310,7 +310,7 @@ static int step_known(struct walk *w)
 
 	for (uint32_t i = 0; i < stack->n_known; i++) {
 		const uint8_t *raw = py_stacks_peek(w->s, stack->known[i].addr, w->l->frame.size);
-		struct frame c;
+		struct frame c = {0};
 		int r;
 
 		if (!raw || raw_u64(raw, w->l->frame.previous) != w->top.addr)
@@ -340,7 +340,7 @@ static int follow_back(struct walk *w)
 	if (r < 0)
 		return r;
 	while (at != w->top.addr) {
-		struct frame f;
+		struct frame f = {0};
 
 		/* Frames that were read at different moments can form a ring. */
 		if (at == mark)
@@ -415,7 +415,7 @@ static int step_consult(struct walk *w)
 	if (n <= 0)
 		return n == -EFAULT ? -EPROTO : n;
 	for (int i = n - 1; i >= 0; i--) {
-		struct frame c;
+		struct frame c = {0};
 
 		r = read_frame(w, w->s->tail[i], &c);
 		if (r < 0)
@@ -434,7 +434,7 @@ static int step_consult(struct walk *w)
 static int step_root(struct walk *w)
 {
 	struct py_stack *stack = w->s->stack;
-	struct frame c;
+	struct frame c = {0};
 	int n, r;
 
 	if (stack->root && read_frame(w, stack->root, &c) == 0 && c.executes && !c.back)

@@ -325,7 +325,7 @@ static int accept(struct walk *w, const struct frame *c)
 /* A callee whose frame is next in the data stack. */
 static int step_slot(struct walk *w, enum step *ret)
 {
-	struct frame c;
+	struct frame c = {0};
 	bool linked;
 	int r = read_slot(w, &c), error;
 
@@ -415,7 +415,7 @@ static int step_generator(struct walk *w, enum step *ret)
 	remote_addr base = f->addr + w->l->frame.size + 8 * (uint64_t)f->code->nlocalsplus;
 	uint32_t first, end;
 	bool suspended = false;
-	struct frame c;
+	struct frame c = {0};
 
 	*ret = STEP_TORN;
 	if (!w->s->stack->n_pages)
@@ -526,7 +526,7 @@ static int follow_back(struct walk *w, remote_addr current)
 	int n = 0;
 
 	for (unsigned hops = 0; hops < 2 * MAX_TAIL; hops++) {
-		struct frame f;
+		struct frame f = {0};
 		int r;
 
 		if (current == w->top.addr)
@@ -588,7 +588,7 @@ static int step_tail(struct walk *w, remote_addr current, enum step *ret)
 		return n;
 	}
 	while (n--) {
-		struct frame c;
+		struct frame c = {0};
 		int r = read_frame(w, w->s->tail[n], &c);
 
 		if (r == -EAGAIN || r == -ESRCH)
@@ -670,7 +670,7 @@ static int step_consult(struct walk *w, enum step *ret)
  */
 static int step_finalizer(struct walk *w, enum step *ret)
 {
-	struct frame c, left = w->top;
+	struct frame c = {0}, left = w->top;
 	int r, error;
 
 	*ret = STEP_TOP;
@@ -710,7 +710,7 @@ static int step(struct walk *w, enum step *ret)
 /* The outermost frame: there is nothing that it could be linked to. */
 static int step_root(struct walk *w, enum step *ret)
 {
-	struct frame c;
+	struct frame c = {0};
 	int r = read_slot(w, &c);
 
 	*ret = STEP_TOP;
@@ -756,7 +756,7 @@ static int is_hinge_unmoved(struct walk *w)
 	const struct py_layout *l = w->l;
 	uint32_t len = l->frame.size + 8 * (f->code->frame_words - l->frame_specials);
 	uint32_t at = (uint32_t)(w->hinge_operand - f->addr);
-	struct frame now;
+	struct frame now = {0};
 	int r;
 
 	if (len > f->raw_len)

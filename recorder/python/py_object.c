@@ -12,7 +12,7 @@
 #define STATE_COMPACT(s) (((s) >> 5) & 1)
 #define STATE_ASCII(s)	 (((s) >> 6) & 1)
 
-#define MAX_DICT_ENTRIES 65536
+#define MAX_DICT_ENTRIES UINT64_C(65536)
 
 /* Append a code point; returns its length, 0 when it does not fit. */
 static size_t put_utf8(char *out, size_t room, uint32_t c)

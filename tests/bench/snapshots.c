@@ -21,7 +21,7 @@ struct seen {
 	struct {
 		char *file, *name;
 		int32_t line;
-	} *frames;
+	} * frames;
 };
 
 static struct seen *table;
@@ -174,25 +174,26 @@ int main(int argc, char **argv)
 	for (int turn = 0; turn < 10; turn++) {
 		uint64_t ns = (uint64_t)(seconds * 1e9 / 10);
 
-		pread_for(&mem, chunk ? chunk : threads[busiest].tstate & ~UINT64_C(4095), ns / 4, &t);
+		pread_for(&mem, chunk ? chunk : threads[busiest].tstate & ~UINT64_C(4095), ns / 4,
+			  &t);
 		sample_for(&mem, stacks, stack, codes, ns * 3 / 4, &snap, &t, print);
 	}
-	fprintf(stderr,
-		"%s: %llu snapshots, %.0f/s; bare pread %.0f/s; ratio %.2f; cut %.3f %% "
-		"(torn %llu unreadable %llu depth %llu code %llu), again %llu, failed %llu, "
-		"reads/snapshot %.2f, depth %.1f, tails %llu disturbed %llu attempts %llu again %llu\n",
-		py.version, (unsigned long long)t.n, (double)t.n * 1e9 / (double)t.ns,
-		(double)t.preads * 1e9 / (double)t.pread_ns,
-		(double)t.n / (double)t.ns * (double)t.pread_ns / (double)t.preads,
-		100.0 * (double)(t.n - t.cut[0]) / (double)t.n, (unsigned long long)t.cut[1],
-		(unsigned long long)t.cut[2], (unsigned long long)t.cut[3],
-		(unsigned long long)t.cut[4], (unsigned long long)t.again,
-		(unsigned long long)t.failed, (double)(mem.n_reads - t.preads) / (double)t.n,
-		(double)t.frames / (double)t.n,
-		(unsigned long long)py_stacks_get_counters(stacks)->tail_walks,
-		(unsigned long long)py_stacks_get_counters(stacks)->disturbed,
-		(unsigned long long)py_stacks_get_counters(stacks)->attempts,
-		(unsigned long long)py_stacks_get_counters(stacks)->looked_again);
+	fprintf(
+	    stderr,
+	    "%s: %llu snapshots, %.0f/s; bare pread %.0f/s; ratio %.2f; cut %.3f %% "
+	    "(torn %llu unreadable %llu depth %llu code %llu), again %llu, failed %llu, "
+	    "reads/snapshot %.2f, depth %.1f, tails %llu disturbed %llu attempts %llu again %llu\n",
+	    py.version, (unsigned long long)t.n, (double)t.n * 1e9 / (double)t.ns,
+	    (double)t.preads * 1e9 / (double)t.pread_ns,
+	    (double)t.n / (double)t.ns * (double)t.pread_ns / (double)t.preads,
+	    100.0 * (double)(t.n - t.cut[0]) / (double)t.n, (unsigned long long)t.cut[1],
+	    (unsigned long long)t.cut[2], (unsigned long long)t.cut[3],
+	    (unsigned long long)t.cut[4], (unsigned long long)t.again, (unsigned long long)t.failed,
+	    (double)(mem.n_reads - t.preads) / (double)t.n, (double)t.frames / (double)t.n,
+	    (unsigned long long)py_stacks_get_counters(stacks)->tail_walks,
+	    (unsigned long long)py_stacks_get_counters(stacks)->disturbed,
+	    (unsigned long long)py_stacks_get_counters(stacks)->attempts,
+	    (unsigned long long)py_stacks_get_counters(stacks)->looked_again);
 	if (print)
 		print_seen();
 	return 0;
