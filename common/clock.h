@@ -18,8 +18,10 @@ static inline uint64_t clock_read_ns(clockid_t id)
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* CLOCK_MONOTONIC, the same clock as the kernel's perf events can use; about 25 ns through the
- * vDSO. */
+/*
+ * CLOCK_MONOTONIC, the same clock as the kernel's perf events can use; about 25 ns through the
+ * vDSO.
+ */
 static inline uint64_t clock_monotonic_ns(void)
 {
 	return clock_read_ns(CLOCK_MONOTONIC);
