@@ -6,11 +6,14 @@
 #ifndef COMMON_TRACE_SCHEMA_H
 #define COMMON_TRACE_SCHEMA_H
 
+/* In the folder of the trace. */
 #define TRACE_FILE_NAME "trace.db"
 /* PRAGMA application_id: "TRKX". */
 #define TRACE_APPLICATION_ID 0x54524b58
 /* PRAGMA user_version. Additions that old readers may ignore do not raise it. */
 #define TRACE_VERSION 1
+/* A larger source file is recorded as missing: it can't be program text that one reads. */
+#define SOURCE_MAX_BYTES (2u << 20)
 
 /* All tables and indexes. */
 extern const char trace_schema_sql[];

@@ -12,8 +12,6 @@
 #include "common/xalloc.h"
 #include "reader/trace_private.h"
 
-#define SOURCE_MAX_BYTES (64u << 20)
-
 DEFINE_CLEANUP(sqlite3_stmt *, sqlite3_finalize)
 #define auto_stmt auto_release(sqlite3_finalize)
 

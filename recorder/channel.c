@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "recorder/target/mappings.h"
-#include "recorder/target_files.h"
 
 void channel_want_stop(struct channel *c, const char *reason)
 {

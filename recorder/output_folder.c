@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/trace_schema.h"
+
 static void explain(const char *path, int error, char *why, size_t size)
 {
 	switch (error) {

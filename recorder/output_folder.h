@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TRACE_FILE_NAME "trace.db"
-
 /*
  * Make the folder, for this user alone (traces hold source code), or take one that is empty.
  * Returns 0; -ENOTEMPTY, -ENOTDIR, -EACCES, -ENOENT (its parent is missing), or another negative

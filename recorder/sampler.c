@@ -158,9 +158,11 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 		py_stacks_set_loading(s->stacks, i < MAX_LOADING_TRIES);
 		r = py_stack_read(s->stacks, t->stack, *now_ns, &s->snap);
 		*now_ns = clock_monotonic_ns();
-		if (r == -EAGAIN)
+		if (r == -EAGAIN && (i < MAX_TRIES - 1 || !s->snap.n))
 			continue;
-		if (r < 0)
+		if (r == -EAGAIN)
+			s->snap.cut = PY_CUT_TORN; /* what there is of it is certain */
+		else if (r < 0)
 			break;
 		proven = sampler_prove_young(s, *now_ns);
 		if (proven < s->snap.n) {

@@ -13,7 +13,9 @@
 #include "recorder/follow.h"
 #include "recorder/sampler_private.h"
 
-#define YOUNG_NS (250 * NS_PER_MS)
+/* Where older code objects turn out to go as well, they count as young for longer. */
+#define YOUNG_NS     (250 * NS_PER_MS)
+#define MAX_YOUNG_NS (16 * NS_PER_S)
 
 /* A batch is short while code objects come and go, because what can't be proven is lost whole. */
 #define BATCH_MIN_NS (2 * NS_PER_MS)
@@ -250,13 +252,18 @@ void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uin
 	r->unused = 0;
 }
 
+static bool is_young(const struct sampler *s, const struct py_code *code, uint64_t now_ns)
+{
+	return now_ns - code->loaded_ns <= (YOUNG_NS << s->young_doublings);
+}
+
 /*
  * Old, and in use all the time: the end of the batch will show it unchanged. What has not been used
  * for a while can have gone, and its address belong to another one.
  */
-static bool is_proven_by_batch(const struct py_code *code, uint64_t now_ns)
+static bool is_proven_by_batch(const struct sampler *s, const struct py_code *code, uint64_t now_ns)
 {
-	return now_ns - code->loaded_ns > YOUNG_NS && now_ns - code->checked_ns < 2 * BATCH_MAX_NS;
+	return !is_young(s, code, now_ns) && now_ns - code->checked_ns < 2 * BATCH_MAX_NS;
 }
 
 uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns)
@@ -269,7 +276,7 @@ uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns)
 		if (code->replaced)
 			return i;
 		/* A recursion need not be checked frame by frame. */
-		if (code == previous || is_proven_by_batch(code, now_ns))
+		if (code == previous || is_proven_by_batch(s, code, now_ns))
 			continue;
 		previous = code;
 		if (py_codes_check(s->codes, code, now_ns, false) != 1)
@@ -311,7 +318,7 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns)
 		int r;
 
 		/* Replaced while young: what used it before was proven at that time. */
-		if (code->replaced || now_ns - code->loaded_ns <= YOUNG_NS)
+		if (code->replaced || is_young(s, code, now_ns))
 			continue;
 		r = py_codes_check(s->codes, code, now_ns, true);
 		if (r < 0)
@@ -324,6 +331,7 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns)
 			s->batch_length_ns = BATCH_MAX_NS;
 	} else {
 		s->batch_length_ns = BATCH_MIN_NS;
+		s->young_doublings += (YOUNG_NS << s->young_doublings) < MAX_YOUNG_NS;
 		take_back(s, now_ns);
 	}
 	ring_publish(s->ring);

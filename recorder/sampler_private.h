@@ -72,6 +72,7 @@ struct sampler {
 	uint64_t batch; /* counts from 1 */
 	uint64_t batch_start_ns;
 	uint64_t batch_length_ns;
+	unsigned young_doublings; /* of the age up to which code objects count as young */
 	uint64_t batch_snapshots;
 	struct record_counters batch_counters; /* as they were when it began */
 	uint64_t batch_bytes;		       /* of stacks */

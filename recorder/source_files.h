@@ -15,9 +15,6 @@ struct packer;
 struct source_files;
 struct trace_store;
 
-/* A file larger than this is recorded as missing: it can't be program text that one reads. */
-#define SOURCE_MAX_BYTES (2u << 20)
-
 struct source_files *source_files_new(read_source_fn read_source, void *ctx);
 void source_files_free(struct source_files *f);
 

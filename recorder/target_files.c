@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/trace_schema.h"
 #include "recorder/target/mappings.h"
 
 int target_open_memory(const struct identity *id, int *ret_mem, int *ret_maps)

@@ -15,9 +15,6 @@
 
 struct mapping;
 
-/* A larger source file is not stored. */
-#define SOURCE_MAX_BYTES (4 << 20)
-
 /*
  * Open /proc/PID/mem and /proc/PID/maps for reading. Returns 0, -ESRCH when the process has ended
  * or has no memory any more, -EACCES or -EPERM when that is not allowed, or another negative errno.

@@ -446,6 +446,8 @@ int trace_writer_anchor(struct trace_writer *w, uint64_t monotonic_ns, uint64_t 
 void trace_writer_totals(const struct trace_writer *w, struct trace_writer_totals *ret)
 {
 	*ret = w->totals;
+	for (size_t i = 0; i < w->n_finished; i++)
+		ret->transitions += w->finished[i].n_events;
 	for (size_t i = 0; i < w->n_threads; i++) {
 		if (w->threads[i] && w->threads[i]->builder)
 			ret->transitions += block_builder_n_events(w->threads[i]->builder);

@@ -15,10 +15,10 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "recorder/channel.h"
 #include "recorder/handover.h"
-#include "recorder/output_folder.h"
 #include "recorder/privileges.h"
 #include "recorder/python/py_locate.h"
 #include "recorder/python/py_runtime.h"
@@ -66,7 +66,6 @@ struct worker {
 	uint64_t start_ns, gone_ns;
 	uint64_t next_tick_ns, next_progress_ns, next_anchor_ns;
 	struct record_counters base, counters; /* of earlier samplers; with the present one's */
-	struct record_totals totals_base;
 
 	bool is_done;
 };
@@ -153,15 +152,6 @@ static int wait_ms(unsigned n_drained)
 	return n_drained < BUSY_RECORDS ? WAIT_IDLE_MS : WAIT_BUSY_MS;
 }
 
-static void add_progress(const struct sampler *sampler, struct record_totals *t)
-{
-	const struct sampler_progress *p = sampler_get_progress(sampler);
-
-	t->snapshots += atomic_load_explicit(&p->snapshots, memory_order_relaxed);
-	t->cut += atomic_load_explicit(&p->cut, memory_order_relaxed);
-	t->dropped += atomic_load_explicit(&p->dropped, memory_order_relaxed);
-}
-
 static void stop_sampling(struct worker *w)
 {
 	if (!w->is_sampling)
@@ -176,7 +166,6 @@ static void stop_sampling(struct worker *w)
 	while (drain_ring(w))
 		;
 	w->is_sampling = false;
-	add_progress(w->sampler, &w->totals_base);
 	w->base = w->counters;
 	w->next_code = sampler_next_code(w->sampler);
 	w->next_thread = sampler_next_thread(w->sampler);
@@ -290,14 +279,19 @@ static void put_gap(struct worker *w)
 	note_write_result(w, trace_writer_put(w->writer, &gap.h));
 }
 
-/* @what  that failed, when status is not 0 */
-static void send_done(struct worker *w, int status, const char *what)
+/*
+ * @what    that failed, when status is not 0
+ * @totals  NULL when nothing was recorded
+ */
+static void send_done(struct worker *w, int status, const char *what,
+		      const struct record_totals *totals)
 {
 	struct message m;
 
 	message_init(&m, MSG_DONE);
 	m.status = status;
-	m.totals = w->totals_base;
+	if (totals)
+		m.totals = *totals;
 	snprintf(m.text, sizeof(m.text), "%s", what);
 	message_send(w->channel.sock, &m);
 	w->is_done = true;
@@ -317,7 +311,7 @@ static void on_target(struct worker *w, struct message *target)
 	if (r == 0 && !w->writer) {
 		r = create_trace(w, target);
 		if (r < 0) {
-			send_done(w, r, "cannot create the trace");
+			send_done(w, r, "cannot create the trace", NULL);
 			return;
 		}
 	} else if (r == 0) {
@@ -337,14 +331,32 @@ static void on_target(struct worker *w, struct message *target)
 	message_send(w->channel.sock, &reply);
 }
 
-static void fill_totals(struct worker *w, struct record_totals *ret)
+static uint64_t sum_up(const uint64_t *counts, size_t n)
+{
+	uint64_t sum = 0;
+
+	while (n--)
+		sum += counts[n];
+	return sum;
+}
+
+/*
+ * At the end, what the trace says as well. While sampling goes on, snapshots are of this moment,
+ * for an even rate, though some may still be dropped; the rest is as the sampler told it last.
+ */
+static void fill_totals(const struct worker *w, struct record_totals *ret)
 {
 	struct trace_writer_totals written;
 
-	*ret = w->totals_base;
+	*ret = (struct record_totals){
+	    .elapsed_ns = clock_monotonic_ns() - w->start_ns,
+	    .snapshots = w->base.snapshots,
+	    .cut = sum_up(w->counters.cut, N_CUT_REASONS),
+	    .dropped = sum_up(w->counters.dropped, N_DROP_REASONS),
+	};
 	if (w->sampler)
-		add_progress(w->sampler, ret);
-	ret->elapsed_ns = clock_monotonic_ns() - w->start_ns;
+		ret->snapshots += atomic_load_explicit(&sampler_get_progress(w->sampler)->snapshots,
+						       memory_order_relaxed);
 	trace_writer_totals(w->writer, &written);
 	ret->transitions = written.transitions;
 	ret->bytes = written.bytes;
@@ -366,7 +378,7 @@ static void finish(struct worker *w)
 
 	stop_sampling(w);
 	if (!w->writer) {
-		send_done(w, 0, "");
+		send_done(w, 0, "", NULL);
 		return;
 	}
 	/* Once its memory was gone there was nothing to see. */
@@ -376,8 +388,7 @@ static void finish(struct worker *w)
 	note_write_result(w, trace_writer_close(w->writer, end, w->channel.stop_reason));
 	w->writer = NULL;
 	totals.bytes = trace_size(w);
-	w->totals_base = totals;
-	send_done(w, w->write_error, "the trace is not complete");
+	send_done(w, w->write_error, "the trace is not complete", &totals);
 }
 
 /* The sampler gave up: its target ended, executed something else, or makes no sense any more. */
@@ -454,7 +465,7 @@ int worker_run(int sock, const struct worker_config *config)
 
 	r = privileges_drop(config->folder);
 	if (r < 0) {
-		send_done(&w, r, "cannot give up privileges");
+		send_done(&w, r, "cannot give up privileges", NULL);
 		return 1;
 	}
 	w.ring = ring_new(RING_BYTES);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/trace_schema.h"
 #include "recorder/target/mappings.h"
 
 #define NOBODY 65534

@@ -371,12 +371,17 @@ int py_stacks_argument(struct py_stacks *s, const struct py_code *code, uint32_t
 {
 	const struct py_loop *loop = py_code_find_loop(code, unit);
 	uint32_t value;
+	bool matches;
 
 	if (!loop || !loop->has_argument || !local)
 		return -1;
-	if (!loop->is_small_int)
-		return local == loop->argument;
-	return memory_read_u32(s->mem, local + INT_DIGITS, &value) == 0 && value == loop->argument;
+	if (loop->is_small_int)
+		matches = memory_read_u32(s->mem, local + INT_DIGITS, &value) == 0 &&
+			  value == loop->argument;
+	else
+		matches = local == loop->argument;
+	/* Where it never matches, the generator does not keep its argument in its first local. */
+	return py_sites_argument_tells(s->sites, code->serial, unit, matches) ? matches : -1;
 }
 
 /* What could not be proven in one look, but does not change over several, is there. */

@@ -74,10 +74,10 @@ void py_stack_free(struct py_stack *stack);
  * Take a snapshot of one thread.
  * @now_ns  for the cache of code objects
  * @ret     frames is kept and grown between calls; free() it at last
- * Returns 0; -EAGAIN when a code object had to be loaded first, or what was read was torn at its
- * root (take another one); -EFAULT when the thread's memory can't be read; -ESRCH when the
- * address space is gone. Does not allocate unless the stack is deeper than ever before or a code
- * object is new.
+ * Returns 0; -EAGAIN when a code object had to be loaded first, or what was read changed too much
+ * (take another one; ret holds the frames that are certain all the same); -EFAULT when the thread's
+ * memory can't be read; -ESRCH when the address space is gone. Does not allocate unless the stack
+ * is deeper than ever before or a code object is new.
  */
 int py_stack_read(struct py_stacks *stacks, struct py_stack *stack, uint64_t now_ns,
 		  struct py_snapshot *ret);

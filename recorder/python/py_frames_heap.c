@@ -484,14 +484,20 @@ static int verify_hinge(struct walk *w)
 {
 	struct py_snapshot *snap = w->s->snap;
 	const struct frame *f = &w->hinge;
-	int r = is_hinge_unmoved(w);
+	int r = is_hinge_unmoved(w), own;
 	bool unsteady;
 
 	w->s->counters.reread++;
 	if (r < 0)
 		return r;
-	if (w->hinge_resumes && py_stacks_argument(w->s, f->code, f->unit, w->hinge_argument) == 1)
+	own = w->hinge_resumes ? py_stacks_argument(w->s, f->code, f->unit, w->hinge_argument) : -1;
+	if (own == 1)
 		return 0;
+	if (own == 0) {
+		snap->n = w->n_hinge;
+		snap->cut = PY_CUT_TORN;
+		return 0;
+	}
 	unsteady =
 	    w->hinge_resumes && !py_sites_is_steady(w->s->sites, f->code->serial, f->unit, r == 1);
 	if (r == 0 || unsteady) {

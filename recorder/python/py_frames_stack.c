@@ -780,14 +780,15 @@ static int is_hinge_unmoved(struct walk *w)
 	return now.unit == f->unit;
 }
 
-/* Does a constant argument of the hinge's loop show that the generator is its own? */
-static bool is_own_generator(struct walk *w)
+/* Does a constant argument of the hinge's loop show that the generator is its own? 1, 0, -1. */
+static int is_own_generator(struct walk *w)
 {
 	uint32_t header = header_bytes(w->l);
 
-	return w->hinge_operand && w->above.raw_len >= header + 8 &&
-	       py_stacks_argument(w->s, w->hinge.code, w->hinge.unit,
-				  untag(w->l, raw_u64(w->above.raw, header))) == 1;
+	if (!w->hinge_operand || w->above.raw_len < header + 8)
+		return -1;
+	return py_stacks_argument(w->s, w->hinge.code, w->hinge.unit,
+				  untag(w->l, raw_u64(w->above.raw, header)));
 }
 
 /* Is the generator still what it was: same code, and the same first arguments? 1, 0, or -ESRCH. */
@@ -814,11 +815,17 @@ static int verify_hinge(struct walk *w)
 {
 	bool is_generator = w->above.owner == OWNED_BY_GENERATOR, unsteady = false;
 	struct py_snapshot *snap = w->s->snap;
-	int r = 1;
+	int r = 1, own;
 
 	w->s->counters.reread++;
-	if (is_generator && is_own_generator(w))
+	own = is_generator ? is_own_generator(w) : -1;
+	if (own == 1)
 		return 0;
+	if (own == 0) {
+		snap->n = w->n_hinge;
+		snap->cut = PY_CUT_TORN;
+		return 0;
+	}
 	if (w->hinge.addr)
 		r = is_hinge_unmoved(w);
 	/* Late enough, it may have left and come back. */
@@ -870,6 +877,10 @@ int py_stack_read_data(struct py_stacks *s)
 	}
 	if (r == 0 && w.above.addr && s->snap->n > w.n_hinge)
 		r = verify_hinge(&w);
+	if (r == -EAGAIN && w.above.addr)
+		s->snap->n = w.n_hinge;
+	if (r == -EAGAIN && w.unproven && s->snap->n > w.n_proven)
+		s->snap->n = w.n_proven;
 	if (s->n_chunks)
 		py_datastack_end(
 		    s, (uint32_t)((w.chunk ? s->stack->chunks[0].addr + s->stack->chunks[0].bytes

@@ -178,3 +178,11 @@ bool py_sites_is_steady(struct py_sites *sites, uint32_t caller, uint32_t unit, 
 	e->n = (uint16_t)(n + ((unmoved ? FULL : 0) - n) / WEIGHT);
 	return e->n >= STEADY;
 }
+
+bool py_sites_argument_tells(struct py_sites *sites, uint32_t caller, uint32_t unit, bool found)
+{
+	struct entry *e = find(sites->steadiness, N_ENTRIES / 8, mix(mix(4, caller), unit));
+
+	e->n = (uint16_t)(e->n + (found && e->n < FULL));
+	return e->n > 0;
+}

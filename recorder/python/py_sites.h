@@ -49,4 +49,10 @@ void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, ui
  */
 bool py_sites_is_steady(struct py_sites *sites, uint32_t caller, uint32_t unit, bool unmoved);
 
+/*
+ * Note whether a loop's constant argument was found in its generator. Returns whether it has ever
+ * been, so that not finding it means something.
+ */
+bool py_sites_argument_tells(struct py_sites *sites, uint32_t caller, uint32_t unit, bool found);
+
 #endif
