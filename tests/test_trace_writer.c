@@ -466,6 +466,20 @@ START_TEST(totals_count_what_is_open_too)
 }
 END_TEST
 
+START_TEST(totals_count_blocks_that_are_not_written_yet)
+{
+	struct trace_writer_totals totals;
+
+	begin();
+	for (uint64_t i = 0; i <= 3; i++)
+		put_stack(writer, 1, T(i * SECOND), 0, FRAMES({1, 10 + (int32_t)i}), 1);
+	trace_writer_totals(writer, &totals);
+	ck_assert_uint_eq(totals.transitions, 4);
+	ck_assert_uint_eq(totals.blocks, 0);
+	close_and_open(T(4 * SECOND));
+}
+END_TEST
+
 /* Fill what is left of the file system with one file. */
 static void fill_disk(const char *path)
 {
@@ -603,6 +617,7 @@ int main(void)
 	tcase_add_test(tc, a_reader_does_not_keep_the_writer_from_its_end);
 	tcase_add_test(tc, what_exists_is_not_overwritten);
 	tcase_add_test(tc, totals_count_what_is_open_too);
+	tcase_add_test(tc, totals_count_blocks_that_are_not_written_yet);
 	tcase_add_test(tc, a_full_disk_makes_a_gap_and_a_readable_trace);
 	tcase_add_test(tc, a_disk_that_is_full_from_the_start_is_told);
 	suite_add_tcase(suite, tc);

@@ -3,6 +3,7 @@
 """`trackexec record` when something is wrong, ends early, or changes under its eyes."""
 
 import contextlib
+import json
 import os
 import pathlib
 import pty
@@ -475,6 +476,23 @@ class Changes(RecordTest):
         self.assertEqual(fields["NoNewPrivs"], "1")
         recorder.send_signal(signal.SIGINT)
         self.wait(recorder, 0)
+
+
+class Summary(RecordTest):
+    def test_counts_what_info_counts(self):
+        # Code that comes and goes: what was counted first is dropped later.
+        target = self.target("import time; print('ready', flush=True)\n"
+                             "end = time.monotonic() + 60\n"
+                             "while time.monotonic() < end:\n"
+                             "    exec(compile('def f(): return 1\\nfor i in range(99): f()',"
+                             " 'x', 'exec'))\n")
+        said = self.record("--output", self.output, "--duration", 1, "--rate", "max", "--all",
+                           "--pid", target.pid, expect=0)
+        info = json.loads(subprocess.check_output([PROGRAM, "info", "--json", self.output]))
+        self.assertIn(f" {info['snapshots']:,} snapshots (", said)
+        self.assertIn(f", {info['cut']:,} cut, {info['dropped']:,} dropped), "
+                      f"{info['transitions']:,} transitions, ", said)
+        self.assertGreater(info["snapshots"], 0)
 
 
 class Terminal(RecordTest):
