@@ -309,7 +309,7 @@ const struct command cmd_record = {
 	    "       trackexec record [options] -- COMMAND ARGS...\n"
 	    "\n"
 	    "Record which lines the threads of a CPython process (3.8 to 3.15) run, into a\n"
-	    "trace. The process is read from outside and not slowed down.\n"
+	    "trace. The process is read from outside and not paused.\n"
 	    "\n"
 	    "What to record:\n"
 	    "  -p, --pid PID         a process that runs already\n"
