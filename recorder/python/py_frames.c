@@ -171,6 +171,17 @@ const uint8_t *py_stacks_page(struct py_stacks *s, remote_addr addr, uint32_t le
 	return p ? p->data + (addr - p->start) : NULL;
 }
 
+void py_stacks_read_early(struct py_stacks *s, remote_addr addr)
+{
+	remote_addr page = addr & ~(remote_addr)(PAGE_BYTES - 1);
+	int error;
+
+	for (uint32_t i = 0; i < s->stack->n_pages; i++) {
+		if (s->stack->pages[i] == page && !py_stacks_peek(s, page, PAGE_BYTES))
+			read_page(s, page, PAGE_BYTES, &error);
+	}
+}
+
 void py_stacks_prefetch(struct py_stacks *s)
 {
 	struct py_stack *stack = s->stack;

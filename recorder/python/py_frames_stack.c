@@ -420,8 +420,14 @@ static int step_generator(struct walk *w, enum step *ret)
 	*ret = STEP_TORN;
 	if (!w->s->stack->n_pages)
 		return 0;
-	py_stacks_prefetch(w->s);
 	find_operands(w, f, &first, &end);
+	/*
+	 * The outermost generator is read before what hangs on it, and verified after it, so that
+	 * all of that belongs to it.
+	 */
+	for (uint32_t i = first; i < end && !w->above.addr; i++)
+		py_stacks_read_early(w->s, operand_at(w, f, base + 8 * (uint64_t)i));
+	py_stacks_prefetch(w->s);
 	for (uint32_t i = end; i-- > first;) {
 		remote_addr object = operand_at(w, f, base + 8 * (uint64_t)i);
 		int error;
@@ -785,7 +791,8 @@ static int is_own_generator(struct walk *w)
 {
 	uint32_t header = header_bytes(w->l);
 
-	if (!w->hinge_operand || w->above.raw_len < header + 8)
+	if (!w->hinge.addr || !(w->hinge.flags & PY_OP_RESUMES_OPERAND) ||
+	    w->above.raw_len < header + 8)
 		return -1;
 	return py_stacks_argument(w->s, w->hinge.code, w->hinge.unit,
 				  untag(w->l, raw_u64(w->above.raw, header)));
@@ -819,6 +826,9 @@ static int verify_hinge(struct walk *w)
 
 	w->s->counters.reread++;
 	own = is_generator ? is_own_generator(w) : -1;
+	/* What hangs on it may have been read later still, from other pages. */
+	if (own == 1 && w->s->n_pages > 1)
+		own = is_same_generator(w);
 	if (own == 1)
 		return 0;
 	if (own == 0) {

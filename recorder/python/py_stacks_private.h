@@ -139,6 +139,12 @@ const uint8_t *py_stacks_peek(const struct py_stacks *s, remote_addr addr, uint3
 /* Read the pages that the last snapshots of this thread needed; once per snapshot. */
 void py_stacks_prefetch(struct py_stacks *s);
 
+/*
+ * Of the pages that the last snapshots needed, read the one in which addr lies, if it is one of
+ * them, before all others.
+ */
+void py_stacks_read_early(struct py_stacks *s, remote_addr addr);
+
 /* Append a frame; 0, or -E2BIG at PY_MAX_FRAMES. */
 int py_stacks_push(struct py_stacks *s, struct py_code *code, remote_addr addr, uint32_t unit);
 
