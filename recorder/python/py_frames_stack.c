@@ -575,6 +575,25 @@ static bool links(struct walk *w, const struct frame *f, const struct frame *c)
 	return links_through_c(w, f, c, &error);
 }
 
+/* Is this the frame of a generator that the innermost frame has as an operand? */
+static bool resumes_operand(const struct walk *w, remote_addr frame)
+{
+	const struct frame *f = &w->top;
+	uint32_t first, end;
+
+	if (!f->addr || is_stack_frame(w, frame))
+		return false;
+	find_operands(w, f, &first, &end);
+	for (uint32_t i = first; i < end; i++) {
+		remote_addr at =
+		    f->addr + w->l->frame.size + 8 * ((uint64_t)f->code->nlocalsplus + i);
+
+		if (operand_at(w, f, at) + w->l->gen.iframe == frame)
+			return true;
+	}
+	return false;
+}
+
 /* Frames that only the thread state leads to: generators called by C code, and what is above. */
 static int step_tail(struct walk *w, remote_addr current, enum step *ret)
 {
@@ -593,6 +612,9 @@ static int step_tail(struct walk *w, remote_addr current, enum step *ret)
 		*ret = STEP_TOP;
 		return n;
 	}
+	/* Found from its end, read at the wrong moments; but its pages are known from now on. */
+	if (resumes_operand(w, w->s->tail[n - 1]))
+		return 0;
 	while (n--) {
 		struct frame c = {0};
 		int r = read_frame(w, w->s->tail[n], &c);
