@@ -33,6 +33,9 @@
  * the first one again take longer.
  */
 #define HINGE_READS 2
+/* Operands that can be the iterator which an instruction resumes, and are looked at early. */
+#define N_EARLY 2
+
 /* Uses of a remembered entry frame between two verifications. */
 #define LINK_USES 256
 
@@ -415,6 +418,7 @@ static int step_generator(struct walk *w, enum step *ret)
 	remote_addr base = f->addr + w->l->frame.size + 8 * (uint64_t)f->code->nlocalsplus;
 	uint32_t first, end;
 	bool suspended = false;
+	uint64_t early[N_EARLY] = {0};
 	struct frame c = {0};
 
 	*ret = STEP_TORN;
@@ -425,8 +429,17 @@ static int step_generator(struct walk *w, enum step *ret)
 	 * The outermost generator is read before what hangs on it, and verified after it, so that
 	 * all of that belongs to it.
 	 */
-	for (uint32_t i = first; i < end && !w->above.addr; i++)
-		py_stacks_read_early(w->s, operand_at(w, f, base + 8 * (uint64_t)i));
+	for (uint32_t i = first; i < end && !w->above.addr; i++) {
+		remote_addr object = operand_at(w, f, base + 8 * (uint64_t)i);
+
+		/* Even one page takes so long to copy that it can hold two moments. */
+		if (i - first < N_EARLY &&
+		    (!object ||
+		     memory_read_u64(w->s->mem, object + w->l->gen.iframe + header_bytes(w->l),
+				     &early[i - first]) < 0))
+			early[i - first] = 0;
+		py_stacks_read_early(w->s, object);
+	}
 	py_stacks_prefetch(w->s);
 	for (uint32_t i = end; i-- > first;) {
 		remote_addr object = operand_at(w, f, base + 8 * (uint64_t)i);
@@ -446,8 +459,15 @@ static int step_generator(struct walk *w, enum step *ret)
 			*ret = STEP_LINKED;
 			/* Keep its page among those to read in advance. */
 			py_stacks_page(w->s, c.addr, header_bytes(w->l), &error);
-			if (!w->above.addr)
+			if (!w->above.addr) {
 				w->hinge_operand = base + 8 * (uint64_t)i;
+				if (i - first < N_EARLY && c.raw_len >= header_bytes(w->l) + 8 &&
+				    early[i - first] != raw_u64(c.raw, header_bytes(w->l))) {
+					*ret = STEP_TORN;
+					w->consulted = true;
+					return 0;
+				}
+			}
 			return accept(w, &c);
 		}
 	}
@@ -835,6 +855,27 @@ static int is_same_generator(struct walk *w)
 }
 
 /*
+ * Of a loop that is over within a few reads, what lies in another page than its generator was read
+ * too much later than that: the stack ends before it, unless the loop has shown to stay put.
+ */
+static void end_with_page(struct walk *w)
+{
+	struct py_snapshot *snap = w->s->snap;
+	remote_addr page = w->above.addr & ~(remote_addr)(PAGE_BYTES - 1);
+	uint32_t n = w->n_hinge;
+
+	while (n < snap->n && snap->frames[n].addr - page < PAGE_BYTES)
+		n++;
+	if (n == snap->n ||
+	    py_sites_is_steady(w->s->sites, w->hinge.code->serial, w->hinge.unit,
+			       is_hinge_unmoved(w) == 1))
+		return;
+	snap->n_seen = snap->n;
+	snap->n = n;
+	snap->cut = PY_CUT_UNSTEADY;
+}
+
+/*
  * What was read later hangs on the hinge only if that has not moved on after it was read. For a
  * generator that is not enough where loops are short: memory is recycled, and the loop may have
  * ended and begun again; there the generator must still be the same one, and the loop one that
@@ -848,11 +889,13 @@ static int verify_hinge(struct walk *w)
 
 	w->s->counters.reread++;
 	own = is_generator ? is_own_generator(w) : -1;
-	/* What hangs on it may have been read later still, from other pages. */
-	if (own == 1 && w->s->n_pages > 1)
-		own = is_same_generator(w);
+	/* What hangs on it was read between two looks at it. */
 	if (own == 1)
+		own = is_same_generator(w);
+	if (own == 1) {
+		end_with_page(w);
 		return 0;
+	}
 	if (own == 0) {
 		snap->n = w->n_hinge;
 		snap->cut = PY_CUT_TORN;
