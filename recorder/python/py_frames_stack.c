@@ -866,9 +866,8 @@ static void end_with_page(struct walk *w)
 
 	while (n < snap->n && snap->frames[n].addr - page < PAGE_BYTES)
 		n++;
-	if (n == snap->n ||
-	    py_sites_is_steady(w->s->sites, w->hinge.code->serial, w->hinge.unit,
-			       is_hinge_unmoved(w) == 1))
+	if (n == snap->n || py_sites_is_steady(w->s->sites, w->hinge.code->serial, w->hinge.unit,
+					       is_hinge_unmoved(w) == 1))
 		return;
 	snap->n_seen = snap->n;
 	snap->n = n;

@@ -105,7 +105,7 @@ static struct entry *count(struct py_sites *sites, uint32_t caller, uint32_t uni
 	if (pair->age != site->age) {
 		unsigned halvings = (uint16_t)(site->age - pair->age);
 
-		pair->n = halvings < 16 ? (uint16_t)(pair->n >> halvings) : 0;
+		pair->n = (uint16_t)(halvings < 16 ? pair->n >> halvings : 0);
 		pair->age = site->age;
 	}
 	site->n = (uint16_t)(site->n + n);
