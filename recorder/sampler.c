@@ -196,6 +196,10 @@ static int look_at_stale(struct sampler *s, uint64_t *now_ns)
 {
 	unsigned looked = 0;
 
+	/* Mostly there are none, and a search through all threads would cost more than a look. */
+	if (!s->maybe_stale)
+		return 0;
+	s->maybe_stale = false;
 	for (size_t i = 0; i < s->n_tracks && looked < STALE_PER_ROUND; i++) {
 		struct track *t = s->tracks[s->next_stale++ % s->n_tracks];
 
@@ -204,7 +208,9 @@ static int look_at_stale(struct sampler *s, uint64_t *now_ns)
 		looked++;
 		if (look_at(s, t, true, now_ns) == -ESRCH)
 			return -ESRCH;
+		s->maybe_stale |= t->stale;
 	}
+	s->maybe_stale |= looked == STALE_PER_ROUND;
 	return 0;
 }
 

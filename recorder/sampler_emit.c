@@ -297,6 +297,7 @@ static void take_back(struct sampler *s, uint64_t now_ns)
 	for (size_t i = 0; i < s->n_tracks; i++) {
 		s->tracks[i]->n_last = 0;
 		s->tracks[i]->stale = true;
+		s->maybe_stale = true;
 		if (s->tracks[i]->told_in == s->batch)
 			s->tracks[i]->told_in = 0;
 	}

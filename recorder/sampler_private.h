@@ -61,6 +61,7 @@ struct sampler {
 	size_t n_gils, gils_cap;
 	uint64_t rare_ns; /* between looks at the list of threads, and at the CPUs */
 	uint64_t list_due_ns;
+	bool maybe_stale;  /* a thread may be */
 	size_t next_stale; /* where the search for stale threads goes on */
 
 	struct py_snapshot snap;

@@ -41,6 +41,7 @@ static void add_track(struct sampler *s, const struct py_thread *id)
 	t->id = *id;
 	t->stack = py_stack_new(id->tstate);
 	t->stale = true;
+	s->maybe_stale = true;
 	t->is_listed = true;
 	s->tracks = xgrow(s->tracks, &s->tracks_cap, s->n_tracks + 1, sizeof(s->tracks[0]));
 	s->tracks[s->n_tracks++] = t;
@@ -132,6 +133,7 @@ static void mark_stale(struct sampler *s, const struct gil_watch *g)
 		if (s->tracks[i]->id.gil == g->addr)
 			s->tracks[i]->stale = true;
 	}
+	s->maybe_stale = true;
 }
 
 static int watch_gil(struct sampler *s, struct gil_watch *g)
@@ -144,8 +146,10 @@ static int watch_gil(struct sampler *s, struct gil_watch *g)
 	if (g->is_known && now.switches == g->state.switches && g->holder &&
 	    now.last_holder == g->state.last_holder)
 		return 0;
-	if (g->holder)
+	if (g->holder) {
 		g->holder->stale = true; /* one last look: where it let go of the GIL */
+		s->maybe_stale = true;
+	}
 	g->holder = sampler_find_track(s, now.last_holder);
 	if (!g->holder && now.last_holder)
 		s->list_due_ns = 0;
