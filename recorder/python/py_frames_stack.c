@@ -349,6 +349,12 @@ static int step_slot(struct walk *w, enum step *ret)
 	 */
 	if (w->l->liveness == PY_LIVE_STACKTOP && is_left_or_fresh(w, &c))
 		return 0;
+	/*
+	 * A frame that was left stays at its return; when the next one is pushed over it, its old
+	 * code may be read together with the new mark of life. A real return is over at once.
+	 */
+	if (w->l->liveness == PY_LIVE_STACKTOP && !c.waits && c.flags & PY_OP_LEAVES)
+		return 0;
 	linked = links_through_c(w, &w->top, &c, &error);
 	if (error == -ESRCH)
 		return error;
