@@ -21,9 +21,11 @@
  * (1 MiB) keeps the -wal small; it is what waits for the disk. A reader that is still there when
  * we end gets two seconds to finish its query.
  */
+#define BUSY_MS 2000
+
 static const char setup_sql[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
 				"PRAGMA cache_size=-512; PRAGMA wal_autocheckpoint=256;"
-				"PRAGMA journal_size_limit=4194304; PRAGMA busy_timeout=2000;";
+				"PRAGMA journal_size_limit=4194304;";
 
 enum statement {
 	BEGIN,
@@ -147,6 +149,8 @@ static int open_database(struct trace_store *s)
 	r = error_from_sqlite(s->db, sqlite3_open_v2(s->path, &s->db, flags, NULL));
 	if (r < 0)
 		return r;
+	/* A reader may look in at any moment, also while the tables are being made. */
+	sqlite3_busy_timeout(s->db, BUSY_MS);
 	r = create_tables(s);
 	for (int i = 0; r == 0 && i < N_STATEMENTS; i++)
 		r = error_from_sqlite(s->db, sqlite3_prepare_v3(s->db, statement_sql[i], -1,

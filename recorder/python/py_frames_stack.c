@@ -311,7 +311,7 @@ static int accept(struct walk *w, const struct frame *c)
 		w->above = *c;
 		w->n_hinge = w->s->snap->n;
 	}
-	if (c->owner == OWNED_BY_THREAD)
+	if (c->owner == OWNED_BY_THREAD && c->code)
 		w->slot = c->addr + 8 * (uint64_t)c->code->frame_words;
 	w->below = w->top;
 	w->top = *c;
