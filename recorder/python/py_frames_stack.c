@@ -161,7 +161,7 @@ static int read_slot(struct walk *w, struct frame *f)
 	    py_datastack_view(w->s, w->chunk, w->slot, header_bytes(w->l), &available, &error);
 
 	if (!raw)
-		return error ? error : -ENOENT;
+		return error < 0 ? error : -ENOENT;
 	return parse_frame(w, w->slot, raw, available, f);
 }
 
@@ -311,7 +311,7 @@ static int accept(struct walk *w, const struct frame *c)
 		w->above = *c;
 		w->n_hinge = w->s->snap->n;
 	}
-	if (c->owner == OWNED_BY_THREAD && c->code)
+	if (c->owner == OWNED_BY_THREAD)
 		w->slot = c->addr + 8 * (uint64_t)c->code->frame_words;
 	w->below = w->top;
 	w->top = *c;
@@ -522,7 +522,7 @@ static int read_frame(struct walk *w, remote_addr addr, struct frame *f)
 	if (i < w->s->stack->n_chunks) {
 		raw = py_datastack_view(w->s, i, addr, header_bytes(l), &available, &error);
 		if (!raw)
-			return error ? error : -EBADMSG;
+			return error < 0 ? error : -EBADMSG;
 		return parse_frame(w, addr, raw, available, f);
 	}
 	raw = py_stacks_page(w->s, addr, header_bytes(l), &error);
