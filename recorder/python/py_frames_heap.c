@@ -131,14 +131,14 @@ static int read_frame(struct walk *w, remote_addr addr, struct frame *f)
 	uint64_t n_slots;
 
 	if (!raw)
-		return error;
+		return error < 0 ? error : -EFAULT;
 	n_slots = raw_u64(raw, PY_OB_SIZE);
 	if (n_slots > (PAGE_BYTES - len) / 8)
 		n_slots = (PAGE_BYTES - len) / 8;
 	len += (uint32_t)n_slots * 8;
 	raw = py_stacks_page(w->s, addr, len, &error);
 	if (!raw)
-		return error;
+		return error < 0 ? error : -EFAULT;
 	f->raw_len = len;
 	return parse_frame(w, addr, raw, f);
 }

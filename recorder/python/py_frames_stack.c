@@ -357,7 +357,7 @@ static int step_slot(struct walk *w, enum step *ret)
 		return 0;
 	linked = links_through_c(w, &w->top, &c, &error);
 	if (error == -ESRCH)
-		return error;
+		return error < 0 ? error : -EFAULT;
 	if (!linked)
 		return 0;
 	if (w->l->liveness == PY_LIVE_STACKTOP && c.waits && !w->unproven) {
@@ -527,7 +527,7 @@ static int read_frame(struct walk *w, remote_addr addr, struct frame *f)
 	}
 	raw = py_stacks_page(w->s, addr, header_bytes(l), &error);
 	if (!raw)
-		return error;
+		return error < 0 ? error : -EFAULT;
 	if (raw[l->frame.owner] >= l->entry_owner) {
 		f->previous = raw_u64(raw, l->frame.previous);
 		return -ENXIO;
