@@ -23,7 +23,7 @@ COME_AND_GO = "exec_churn"
 TOLD_DROPPED_PERCENT = 60
 
 
-# The limits of what can be proven by reading a running process (README, "What a snapshot is"): a
+# The limits of what can be proven by reading a running process (README, "Why a snapshot can be believed"): a
 # generator is read one read later than its caller, which matters where a loop over it is over
 # within a few microseconds; and up to 3.10 no two frames are read at one moment. What slips through
 # is printed, and must stay below this share of the time.
