@@ -26,7 +26,7 @@ enum message_type {
 	MSG_WANT_IMAGE,	 /* start, end of the mapping whose file is wanted */
 	MSG_WANT_SOURCE, /* path as in a code object */
 	MSG_ATTACHED,	 /* status; text: what was found, or the Python version */
-	MSG_PROGRESS,	 /* totals; status: 0, or why the trace could not be written for now */
+	MSG_PROGRESS,	 /* totals; status: 0, or why the trace cannot be written at present */
 	MSG_GONE,	 /* status: -ESRCH, or -EFAULT when the structures can't be read */
 	MSG_DONE,	 /* totals; status: 0, or why the trace is not complete */
 };
