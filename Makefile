@@ -25,7 +25,8 @@ SANITIZE   ?=
 FUZZ_SECONDS ?= 60
 
 VERSION := 0.1.0
-LIBS    := sqlite3 libzstd libelf
+LIBS    := sqlite3 libzstd libelf inih libevent_core libseccomp libsystemd json-c \
+           libunwind-generic libunwind liblzma ncursesw zlib nettle
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
@@ -39,7 +40,7 @@ endif
 
 # Recursive on purpose: pkg-config runs when something is compiled, after `make deps` had its turn.
 PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs $(LIBS))
+PKG_LIBS   = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lm
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
 CHECK_LIBS   = $(shell $(PKG_CONFIG) --libs check)
 
@@ -49,6 +50,7 @@ ALL_LDFLAGS = $(LDFLAGS) $(SAN) -pie -pthread -Wl,-z,relro,-z,now
 
 LIB_SRC   := $(sort $(wildcard common/*.c recorder/*.c recorder/*/*.c reader/*.c) cli/command.c)
 CLI_SRC   := cli/main.c
+DAEMON_SRC := cli/collector_main.c
 TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 TOOL_SRC  := $(sort $(wildcard tests/support/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
@@ -56,12 +58,19 @@ FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
+DAEMON_OBJ := $(DAEMON_SRC:%.c=$(BUILD)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/%.o)
 TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 BENCHES  := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/bench/%)
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzzers/%)
 
-all: $(BUILD)/trackexec
+# The extension for SQLite, and what of the reader it needs, which is compiled once more for it.
+EXT_SRC  := $(sort $(wildcard sqlext/*.c))
+EXT_LIB_SRC := $(sort $(wildcard common/*.c) $(filter-out reader/cmd_% reader/replay%,$(wildcard reader/*.c)))
+EXT_OBJ  := $(EXT_SRC:%.c=$(BUILD)/pic/%.o)
+EXT_LIB_OBJ := $(EXT_LIB_SRC:%.c=$(BUILD)/pic/%.o)
+
+all: $(BUILD)/trackexec $(BUILD)/trackexec-collector $(BUILD)/trackexec.so
 
 tests: $(TESTS)
 benches: $(BENCHES)
@@ -70,13 +79,34 @@ fuzzers: $(FUZZERS)
 $(BUILD)/trackexec: $(CLI_OBJ) $(BUILD)/libtrackexec.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+$(BUILD)/trackexec-collector: $(DAEMON_OBJ) $(BUILD)/libtrackexec.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 $(BUILD)/libtrackexec.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+# Calls of SQLite go to the one that loads it (sqlext/host_sqlite.h), so it needs no library of that.
+$(BUILD)/trackexec.so: $(EXT_OBJ) $(BUILD)/libtrackexec-pic.a sqlext/exports.map
+	$(CC) $(LDFLAGS) $(SAN) -shared -pthread -Wl,-z,relro,-z,now -Wl,--as-needed \
+		-Wl,--version-script=sqlext/exports.map $(if $(SAN),,-Wl,--no-undefined) -o $@ \
+		$(EXT_OBJ) $(BUILD)/libtrackexec-pic.a $(filter-out -lsqlite3,$(PKG_LIBS)) -lm
+
+$(BUILD)/libtrackexec-pic.a: $(EXT_LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/pic/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden \
+		-include sqlext/host_sqlite.h -MMD -MP -c -o $@ $<
+
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# It has these in it.
+$(BUILD)/reader/html_files.o: $(wildcard reader/html/*)
 
 $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -85,6 +115,9 @@ $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 # A unit test is one file linked with the library and tests/support.
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TOOL_OBJ) $(BUILD)/libtrackexec.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(PKG_LIBS)
+
+# It loads what it tests.
+$(BUILD)/tests/test_sql_extension: | $(BUILD)/trackexec.so
 
 $(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TOOL_OBJ) $(BUILD)/libtrackexec.a
 	@mkdir -p $(@D)
@@ -129,19 +162,29 @@ SAN_ENV := CK_TIMEOUT_MULTIPLIER=10 TRACKEXEC_SECONDS=0.2 \
            TRACKEXEC_PYTHON=$$(/usr/bin/python3 -c \
 		'import platform; print(platform.python_version())')
 
+# Those that record, and the debugger; what else reads a trace has its code in unit tests.
+ASAN_E2E := 'test_rec*.py' 'test_repl*.py' 'test_stacks.py'
+
 # The leak detector does not look into the worker, which can't be inspected and leaves by _exit().
 check-asan: deps-check
 	+@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' all tests
 	+@status=0; \
 	$(SAN_ENV) $(SUBMAKE) BUILD=$(BUILD)/asan run-unit || status=1; \
-	$(SAN_ENV) $(SUBMAKE) BUILD=$(BUILD)/asan E2E='test_[rs]*.py' run-e2e || status=1; \
+	for e2e in $(ASAN_E2E); do \
+		$(SAN_ENV) $(SUBMAKE) BUILD=$(BUILD)/asan E2E="$$e2e" run-e2e || status=1; \
+	done; \
 	exit $$status
+
+# Those that run threads of ours.
+THREADED := wait_queue attach cpu_placement discover handover look ring sampler sandbox_recording
+TSAN_TESTS := $(THREADED:%=$(BUILD)/tsan/tests/test_%)
 
 # GCC's thread sanitizer needs addresses that are not randomised much.
 check-tsan: deps-check
-	+@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' all tests
+	+@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' all $(TSAN_TESTS)
 	+@status=0; \
-	$(SAN_ENV) setarch -R $(SUBMAKE) BUILD=$(BUILD)/tsan run-unit || status=1; \
+	$(SAN_ENV) setarch -R \
+		$(SUBMAKE) BUILD=$(BUILD)/tsan TESTS='$(TSAN_TESTS)' run-unit || status=1; \
 	$(SAN_ENV) setarch -R \
 		$(SUBMAKE) BUILD=$(BUILD)/tsan E2E='test_record*.py' run-e2e || status=1; \
 	exit $$status
@@ -163,6 +206,7 @@ FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/%.c=%)
 FUZZ_FLAGS := -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -print_final_stats=1
 # Files to begin with, where guessing would never get past the first bytes.
 SEEDS_fuzz_elf_image := /bin/true
+SEEDS_fuzz_config := tests/data/collector.conf
 
 fuzz: deps-fuzz
 	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='-O1 -g' \
@@ -180,14 +224,15 @@ $(FUZZ_NAMES:%=run-%): run-%:
 # --- checks that read the sources ---
 
 # Tables keep their columns, generated or set by hand.
-TABLES  := $(wildcard recorder/python/*_table.c)
-ALL_C   := $(LIB_SRC) $(CLI_SRC) $(TEST_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ_SRC)
-ALL_H   := $(wildcard cli/*.h common/*.h reader/*.h recorder/*.h recorder/*/*.h tests/*/*.h)
+TABLES  := $(wildcard recorder/python/*_table.c recorder/oncpu/*_table.c)
+ALL_C   := $(LIB_SRC) $(EXT_SRC) $(CLI_SRC) $(DAEMON_SRC) $(TEST_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+ALL_H   := $(wildcard cli/*.h common/*.h reader/*.h recorder/*.h recorder/*/*.h sqlext/*.h tests/*/*.h)
 ALL_PY  := $(wildcard tests/*.py tests/*/*.py tests/*/*/*.py tools/*.py)
 ALL_SH  := $(wildcard tools/*.sh) .ci/run
 FORMATTED := $(sort $(filter-out $(TABLES),$(ALL_C) $(ALL_H)))
 # The code that must not depend on the machine; the rest needs libraries of the other one.
-PORTABLE := recorder/target/memory.c $(wildcard recorder/python/*.c)
+PORTABLE := recorder/target/memory.c $(wildcard recorder/python/*.c) \
+            $(wildcard recorder/oncpu/*_table.c recorder/oncpu/wait_*.c recorder/oncpu/fd_*.c)
 
 LINTS := lint-format lint-gcc lint-clang lint-aarch64 lint-cppcheck lint-tidy lint-shell lint-python
 
@@ -232,16 +277,50 @@ format:
 # --- install ---
 
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/trackexec
+MANDIR := $(DESTDIR)$(PREFIX)/share/man
+# Where the collector looks, wherever it is installed itself.
+CONFIG := $(DESTDIR)/etc/trackexec/collector.conf
+MAN_PAGES := $(wildcard man/*.[1-8])
+# Of trackexec, as cli/main.c knows them.
+PROGRAM_NAMES := walt-server-trackexec-replay walt-server-trackexec-analyse
+UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+SYSUSERSDIR := $(DESTDIR)$(PREFIX)/lib/sysusers.d
+SOCKETS := trackexec-collector-events.socket trackexec-collector-sockets.socket
+UNITS := trackexec-collector.service $(SOCKETS)
+EXTDIR := $(DESTDIR)$(PREFIX)/lib/trackexec
 
-install: all
+# Each time: PREFIX may be another one.
+$(BUILD)/%.service: systemd/%.service.in FORCE
+	@mkdir -p $(@D)
+	sed 's|@PREFIX@|$(PREFIX)|g' $< >$@
+
+install: all $(BUILD)/trackexec-collector.service
 	install -D -m 755 $(BUILD)/trackexec $(DESTDIR)$(PREFIX)/bin/trackexec
+	for name in $(PROGRAM_NAMES); do \
+		ln -sf trackexec $(DESTDIR)$(PREFIX)/bin/$$name || exit 1; \
+	done
+	install -D -m 755 $(BUILD)/trackexec-collector $(DESTDIR)$(PREFIX)/sbin/trackexec-collector
+	install -D -m 644 $(BUILD)/trackexec.so $(EXTDIR)/trackexec.so
 	install -d $(DOCDIR)/docs
 	install -m 644 README.md CHANGELOG.md LICENSE $(DOCDIR)
 	install -m 644 $(wildcard docs/*.md) $(DOCDIR)/docs
+	for page in $(MAN_PAGES); do \
+		install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
+	done
+	install -D -m 644 -t $(UNITDIR) $(BUILD)/trackexec-collector.service \
+		$(SOCKETS:%=systemd/%)
+	install -D -m 644 systemd/trackexec.sysusers $(SYSUSERSDIR)/trackexec.conf
+	[ -e $(CONFIG) ] || install -D -m 644 config/collector.conf $(CONFIG)
 
+# The configuration stays: it may be someone's work.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/trackexec
-	rm -rf $(DOCDIR)
+	rm -f $(DESTDIR)$(PREFIX)/bin/trackexec $(DESTDIR)$(PREFIX)/sbin/trackexec-collector
+	rm -f $(PROGRAM_NAMES:%=$(DESTDIR)$(PREFIX)/bin/%)
+	for page in $(MAN_PAGES); do \
+		rm -f $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
+	done
+	rm -f $(UNITS:%=$(UNITDIR)/%) $(SYSUSERSDIR)/trackexec.conf
+	rm -rf $(DOCDIR) $(EXTDIR)
 
 clean:
 	rm -rf $(BUILD)

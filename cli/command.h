@@ -28,8 +28,13 @@ enum exit_status {
 int command_usage_error(const struct command *cmd);
 
 extern const struct command cmd_record;
+extern const struct command cmd_replay;
 extern const struct command cmd_info;
 extern const struct command cmd_analyse;
 extern const struct command cmd_export;
+extern const struct command cmd_report;
+extern const struct command cmd_list;
+extern const struct command cmd_prune;
+extern const struct command cmd_status;
 
 #endif

@@ -7,12 +7,11 @@
 
 #include "cli/command.h"
 #include "common/log.h"
+#include "common/similar.h"
 
 static const struct command *const commands[] = {
-    &cmd_record,
-    &cmd_info,
-    &cmd_analyse,
-    &cmd_export,
+    &cmd_record, &cmd_replay, &cmd_info,   &cmd_analyse, &cmd_report,
+    &cmd_export, &cmd_list,   &cmd_status, &cmd_prune,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -22,7 +21,7 @@ static void print_help(void)
 	puts("Usage: trackexec COMMAND [OPTIONS] ...\n"
 	     "\n"
 	     "Record what a running Python program does, line by line, from outside: without\n"
-	     "pausing or changing it. Then look where the time went.\n"
+	     "pausing or changing it. Then replay it like a debugger, or see where the time went.\n"
 	     "\n"
 	     "Commands:");
 	for (size_t i = 0; i < N_COMMANDS; i++)
@@ -35,55 +34,8 @@ static void print_help(void)
 	     "Examples:\n"
 	     "  trackexec record -- python3 app.py\n"
 	     "  trackexec record --duration 10 --pid 4242\n"
+	     "  trackexec replay trackexec-app-4242\n"
 	     "  trackexec analyse trackexec-app-4242");
-}
-
-#define NAME_MAX_LEN 16
-
-/* Edits (insert, delete, replace) that make a of b, both at most NAME_MAX_LEN long. */
-static size_t edit_distance(const char *a, const char *b)
-{
-	size_t row[NAME_MAX_LEN + 1], n = strlen(b);
-
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i + 1;
-		for (size_t j = 1; j <= n; j++) {
-			size_t best = diagonal + (a[i] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[n];
-}
-
-/* The command that was probably meant, or NULL. */
-static const struct command *find_similar(const char *name)
-{
-	const struct command *best = NULL;
-	size_t best_distance = 3, len = strlen(name);
-
-	if (len == 0 || len > NAME_MAX_LEN)
-		return NULL;
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		size_t distance = edit_distance(name, commands[i]->name);
-
-		if (strncmp(name, commands[i]->name, len) == 0)
-			return commands[i];
-		if (distance < best_distance) {
-			best = commands[i];
-			best_distance = distance;
-		}
-	}
-	return best;
 }
 
 static const struct command *find_command(const char *name)
@@ -97,22 +49,56 @@ static const struct command *find_command(const char *name)
 
 static int unknown_command(const char *name)
 {
-	const struct command *similar = find_similar(name);
+	const char *names[N_COMMANDS], *similar;
 
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		names[i] = commands[i]->name;
+	similar = find_similar(name, names, N_COMMANDS);
 	if (name[0] == '-')
 		log_error("unknown option '%s'", name);
 	else if (similar)
-		log_error("unknown command '%s'; did you mean '%s'?", name, similar->name);
+		log_error("unknown command '%s'; did you mean '%s'?", name, similar);
 	else
 		log_error("unknown command '%s'", name);
 	fputs("Try `trackexec --help`.\n", stderr);
 	return EXIT_USAGE;
 }
 
+/* Commands that are also programs, by the names that users of WALT know. */
+static const struct {
+	const char *program;
+	const struct command *command;
+} programs[] = {
+    {"walt-server-trackexec-replay", &cmd_replay},
+    {"walt-server-trackexec-analyse", &cmd_analyse},
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static const struct command *find_program(const char *name)
+{
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		if (strcmp(name, programs[i].program) == 0)
+			return programs[i].command;
+	}
+	return NULL;
+}
+
 static int run(int argc, char **argv)
 {
-	const struct command *command;
+	const struct command *command = argc > 0 ? find_program(base_name(argv[0])) : NULL;
 
+	if (command && argc > 1 && (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"))) {
+		printf("%s " TRACKEXEC_VERSION "\n", base_name(argv[0]));
+		return EXIT_OK;
+	}
+	if (command)
+		return command->run(argc, argv);
 	if (argc < 2) {
 		log_error("what shall be done? Give a command");
 		fputs("Try `trackexec --help`.\n", stderr);
@@ -136,6 +122,20 @@ static int run(int argc, char **argv)
 	return command->run(argc - 1, argv + 1);
 }
 
+/* Whoever reads it may have seen enough: that is no error, also where SIGPIPE is ignored. */
+static int finish_output(void)
+{
+	int failed = fflush(stdout), error = errno;
+
+	if (!failed && !ferror(stdout))
+		return EXIT_OK;
+	if (failed && error == EPIPE)
+		return EXIT_OK;
+	log_error("cannot write to standard output: %s",
+		  failed ? strerror(error) : "some of it was not taken");
+	return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	int status;
@@ -143,9 +143,5 @@ int main(int argc, char **argv)
 	/* Only what characters the terminal shows: numbers keep their decimal point. */
 	setlocale(LC_CTYPE, "");
 	status = run(argc, argv);
-	if (fflush(stdout) != 0 && status == EXIT_OK) {
-		log_error("cannot write to standard output: %s", strerror(errno));
-		status = EXIT_FAILED;
-	}
-	return status;
+	return status == EXIT_OK ? finish_output() : status;
 }

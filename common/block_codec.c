@@ -18,6 +18,7 @@
 
 #include "common/cleanup.h"
 #include "common/hash_index.h"
+#include "common/numbers.h"
 #include "common/pack.h"
 #include "common/xalloc.h"
 
@@ -29,71 +30,6 @@ enum stream {
 	STREAM_TIMES,
 	N_STREAMS,
 };
-
-/* --- numbers --- */
-
-/* Below NUMBER_LONG one byte; otherwise NUMBER_LONG - 1 plus the count of bytes that follow. */
-#define NUMBER_LONG 248
-#define NUMBER_MAX  9 /* bytes */
-
-struct bytes {
-	uint8_t *data;
-	size_t len;
-	size_t cap;
-};
-
-static inline void put_number(struct bytes *b, uint64_t value)
-{
-	uint8_t n = 0;
-
-	if (b->len + NUMBER_MAX > b->cap)
-		b->data = xgrow(b->data, &b->cap, b->len + NUMBER_MAX, 1);
-	if (value < NUMBER_LONG) {
-		b->data[b->len++] = (uint8_t)value;
-		return;
-	}
-	for (; value; value >>= 8)
-		b->data[b->len + ++n] = (uint8_t)value;
-	b->data[b->len] = (uint8_t)(NUMBER_LONG - 1 + n);
-	b->len += 1u + n;
-}
-
-struct input {
-	const uint8_t *at;
-	const uint8_t *end;
-};
-
-static inline int get_number(struct input *in, uint64_t *ret)
-{
-	uint64_t value = 0;
-	unsigned n;
-
-	if (in->at == in->end)
-		return -EBADMSG;
-	if (*in->at < NUMBER_LONG) {
-		*ret = *in->at++;
-		return 0;
-	}
-	n = *in->at++ - (NUMBER_LONG - 1u);
-	if ((size_t)(in->end - in->at) < n)
-		return -EBADMSG;
-	for (unsigned i = 0; i < n; i++)
-		value |= (uint64_t)in->at[i] << (8 * i);
-	in->at += n;
-	*ret = value;
-	return 0;
-}
-
-/* A number that must be below limit. */
-static inline int get_below(struct input *in, uint64_t limit, uint32_t *ret)
-{
-	uint64_t value;
-
-	if (get_number(in, &value) < 0 || value >= limit)
-		return -EBADMSG;
-	*ret = (uint32_t)value;
-	return 0;
-}
 
 /* --- encoder --- */
 
@@ -279,14 +215,13 @@ static void put_tables(struct block_encoder *e, struct bytes *b)
 	put_steps(e, b);
 }
 
-void block_encoder_finish(struct block_encoder *e, struct packer *packer, uint8_t **ret,
+void block_encoder_encode(struct block_encoder *e, struct packer *packer, uint8_t **ret,
 			  size_t *ret_len)
 {
 	struct bytes streams[N_STREAMS] = {[STREAM_TIMES] = e->times}, header = {0};
 	uint8_t *packed[N_STREAMS], *out;
 	size_t packed_len[N_STREAMS], len = 0;
 
-	e->times = (struct bytes){0};
 	put_tables(e, &streams[STREAM_TABLES]);
 	for (size_t i = 0; i < e->n_events; i++)
 		put_number(&streams[STREAM_CHOICES], e->steps[e->events[i]].choice);
@@ -297,7 +232,8 @@ void block_encoder_finish(struct block_encoder *e, struct packer *packer, uint8_
 	for (int i = 0; i < N_STREAMS; i++) {
 		packed[i] = xmalloc(pack_bound(streams[i].len));
 		packed_len[i] = pack_bytes(packer, streams[i].data, streams[i].len, packed[i]);
-		free(streams[i].data);
+		if (i != STREAM_TIMES)
+			free(streams[i].data);
 		put_number(&header, packed_len[i]);
 		len += packed_len[i];
 	}

@@ -59,8 +59,8 @@ void block_encoder_append(struct block_encoder *e, uint64_t units, uint32_t top,
 			  const uint32_t *pushed, uint32_t n_pushed);
 uint32_t block_encoder_n_events(const struct block_encoder *e);
 int block_encoder_is_full(const struct block_encoder *e); /* bool */
-/* The block's bytes, malloc()ed, the caller frees. The encoder can only be freed afterwards. */
-void block_encoder_finish(struct block_encoder *e, struct packer *packer, uint8_t **ret,
+/* The block's bytes so far, malloc()ed, the caller frees. More events may follow. */
+void block_encoder_encode(struct block_encoder *e, struct packer *packer, uint8_t **ret,
 			  size_t *ret_len);
 
 struct block_event {

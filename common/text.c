@@ -65,8 +65,7 @@ enum text_charset text_locale_charset(void)
 	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? TEXT_UTF8 : TEXT_ASCII;
 }
 
-/* C0, DEL and C1; also the separators and direction marks that can reorder or break a line. */
-static int is_control(uint32_t c)
+int text_is_control(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
 	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
@@ -93,7 +92,7 @@ char *text_escape(const char *s, size_t len, const char *special, enum text_char
 		if (n == 0) {
 			n = 1;
 			out = put_bytes_escaped(out, s, n);
-		} else if (is_control(c) || (c < 0x80 && strchr(special, (int)c))) {
+		} else if (text_is_control(c) || (c < 0x80 && strchr(special, (int)c))) {
 			out = put_bytes_escaped(out, s, n);
 		} else if (c == '\\') {
 			*out++ = '\\';
@@ -119,7 +118,7 @@ char *text_plain(const char *s, size_t len, enum text_charset charset)
 		n = text_utf8_char(s, len, &c);
 		if (c == '\t') {
 			*out++ = ' ';
-		} else if (n == 0 || is_control(c) || (c >= 0x80 && charset == TEXT_ASCII)) {
+		} else if (n == 0 || text_is_control(c) || (c >= 0x80 && charset == TEXT_ASCII)) {
 			*out++ = '?';
 			n = n ? n : 1;
 		} else {

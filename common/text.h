@@ -15,6 +15,8 @@
  */
 size_t text_utf8_char(const char *s, size_t len, uint32_t *ret);
 int text_is_utf8(const char *s, size_t len); /* bool */
+/* C0, DEL and C1; also the separators and direction marks that can reorder or break a line. */
+int text_is_control(uint32_t c); /* bool */
 
 enum text_charset {
 	TEXT_UTF8,

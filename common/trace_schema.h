@@ -11,7 +11,9 @@
 /* PRAGMA application_id: "TRKX". */
 #define TRACE_APPLICATION_ID 0x54524b58
 /* PRAGMA user_version. Additions that old readers may ignore do not raise it. */
-#define TRACE_VERSION 1
+#define TRACE_VERSION 2
+/* An older one has no waits, and is not read. */
+#define TRACE_VERSION_MIN 2
 /* A larger source file is recorded as missing: it can't be program text that one reads. */
 #define SOURCE_MAX_BYTES (2u << 20)
 
@@ -82,8 +84,10 @@ const char *file_state_name(unsigned state);
 #define META_START_REALTIME  "start_realtime_ns"
 #define META_UTC_OFFSET	     "utc_offset_s"
 #define META_TIME_ZONE	     "time_zone"
+#define META_EDGES	     "edges"
 #define META_END	     "end_ns"
 #define META_END_REASON	     "end_reason"
+#define META_TRIMMED_UNTIL   "trimmed_until_ns"
 
 /* Names in table counters, besides "cut." and "dropped." with a reason's name. */
 #define COUNTER_SNAPSHOTS	"snapshots"
@@ -93,5 +97,9 @@ const char *file_state_name(unsigned state);
 #define COUNTER_NAMES_TRUNCATED "names_truncated"
 #define COUNTER_BUSY		"busy_ns"
 #define COUNTER_TIME		"time_ns" /* when the others were read */
+/* What was deleted to save space. */
+#define COUNTER_TRIMMED_BLOCKS "trimmed_blocks"
+#define COUNTER_TRIMMED_EVENTS "trimmed_events"
+#define COUNTER_TRIMMED_BYTES  "trimmed_bytes"
 
 #endif

@@ -10,6 +10,8 @@
 
 #define RATE_MAX_HZ	1e9
 #define DURATION_MAX_NS (UINT64_C(100) * 366 * 86400 * NS_PER_S)
+/* Up to here a double knows each number of bytes. */
+#define SIZE_MAX_BYTES 0x1p52
 /* More digits than a number here can need; they also can't overflow a double. */
 #define DIGITS_MAX 18
 
@@ -85,9 +87,35 @@ int parse_rate(const char *text, double *ret_hz)
 
 int parse_duration(const char *text, uint64_t *ret_ns)
 {
+	/* The average month and year of the Gregorian calendar, as systemd takes them. */
 	static const struct unit units[] = {
-	    {"", 1e9}, {"s", 1e9},    {"sec", 1e9}, {"ms", 1e6},   {"us", 1e3},	   {"\u00b5s", 1e3},
-	    {"ns", 1}, {"min", 60e9}, {"m", 60e9},  {"h", 3600e9}, {"d", 86400e9},
+	    {"", 1e9},
+	    {"ns", 1},
+	    {"us", 1e3},
+	    {"\u00b5s", 1e3},
+	    {"ms", 1e6},
+	    {"s", 1e9},
+	    {"sec", 1e9},
+	    {"second", 1e9},
+	    {"seconds", 1e9},
+	    {"m", 60e9},
+	    {"min", 60e9},
+	    {"minute", 60e9},
+	    {"minutes", 60e9},
+	    {"h", 3600e9},
+	    {"hour", 3600e9},
+	    {"hours", 3600e9},
+	    {"d", 86400e9},
+	    {"day", 86400e9},
+	    {"days", 86400e9},
+	    {"w", 7 * 86400e9},
+	    {"week", 7 * 86400e9},
+	    {"weeks", 7 * 86400e9},
+	    {"month", 2629800e9},
+	    {"months", 2629800e9},
+	    {"y", 31557600e9},
+	    {"year", 31557600e9},
+	    {"years", 31557600e9},
 	};
 	double ns;
 	int r = parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), strcmp, &ns);
@@ -97,6 +125,24 @@ int parse_duration(const char *text, uint64_t *ret_ns)
 	if (ns < 1 || ns > (double)DURATION_MAX_NS)
 		return -ERANGE;
 	*ret_ns = (uint64_t)(ns + 0.5);
+	return 0;
+}
+
+int parse_size(const char *text, uint64_t *ret_bytes)
+{
+	static const struct unit units[] = {
+	    {"", 1},	     {"b", 1},	     {"k", 0x1p10},   {"kb", 0x1p10},  {"kib", 0x1p10},
+	    {"m", 0x1p20},   {"mb", 0x1p20}, {"mib", 0x1p20}, {"g", 0x1p30},   {"gb", 0x1p30},
+	    {"gib", 0x1p30}, {"t", 0x1p40},  {"tb", 0x1p40},  {"tib", 0x1p40},
+	};
+	double bytes;
+	int r = parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), strcasecmp, &bytes);
+
+	if (r < 0)
+		return r;
+	if (bytes > SIZE_MAX_BYTES)
+		return -ERANGE;
+	*ret_bytes = (uint64_t)(bytes + 0.5);
 	return 0;
 }
 

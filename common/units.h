@@ -16,10 +16,17 @@
 int parse_rate(const char *text, double *ret_hz);
 
 /*
- * "5" or "5s", "1.5 s", "500ms", "20us", "2min", "1h", "1d".
+ * "5" or "5s", "1.5 s", "500ms", "20us", "2min", "1h", "1d", "2 weeks", "1month", "1y" and the
+ * words from seconds to years; a month is 30.44 days, a year 365.25.
  * Returns 0, -EINVAL when it is not a duration, or -ERANGE when it is 0 or above 100 years.
  */
 int parse_duration(const char *text, uint64_t *ret_ns);
+
+/*
+ * "512", "512 B", "64K", "1.5G", "4GB", "2TiB" in bytes, by 1024; a fraction of a byte is rounded.
+ * Returns 0, -EINVAL when it is not a size, or -ERANGE when it is above 4096 TiB.
+ */
+int parse_size(const char *text, uint64_t *ret_bytes);
 
 /* A whole number, 1 to max. Returns 0, -EINVAL or -ERANGE. */
 int parse_count(const char *text, uint64_t max, uint64_t *ret);

@@ -5,171 +5,210 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/block_codec.h"
 #include "common/cleanup.h"
 #include "common/hash_index.h"
-#include "common/pack.h"
 #include "common/xalloc.h"
 #include "reader/trace.h"
 
-DEFINE_CLEANUP(struct block_decoder *, block_decoder_free)
+/* Of the root. */
+#define NO_FRAME UINT32_MAX
 
-struct builder {
-	struct call_tree tree; /* must be first: the caller frees it as what it is in */
-	struct trace *trace;
-	struct unpacker *unpacker;
-	size_t cap_nodes, cap_frames;
-	struct hash_index node_index;
-	struct hash_index frame_index;
-	/* The first code object of each function: a function that was made again is the same. */
-	uint32_t *functions;
-	size_t n_functions, cap_functions;
-	struct hash_index function_index;
-	/* Of the block at hand. */
-	uint32_t *frame_of; /* of each of its lines */
-	size_t cap_frame_of;
-	uint32_t *stack; /* nodes, the root first */
-	size_t cap_stack;
+/* A program goes between few stacks at a time: these are found without the index of all. */
+#define N_RECENT 1024
+
+struct edge {
+	uint32_t parent;
+	uint32_t frame;
+	uint32_t child; /* TREE_ROOT: none */
 };
 
-static uint32_t find_function(struct builder *b, const struct trace_code *code)
+struct builder {
+	struct call_tree *tree;
+	struct walk *walk;
+	size_t cap_nodes, cap_frames;
+	struct hash_index node_index;
+	struct edge recent[N_RECENT]; /* those that were looked for last, by their hash */
+	uint32_t *stack;	      /* nodes, the root first */
+	size_t depth, cap_stack;
+	size_t max_nodes; /* 0: no limit */
+	int (*on_tree)(void *ctx, const struct call_tree *tree);
+	void *ctx;
+};
+
+/* They outlive the walk. */
+static void copy_frames(struct builder *b)
 {
-	uint32_t hash = hash_fold(hash_mix(hash_bytes(code->name, code->name_len), code->file));
+	struct call_tree *tree = b->tree;
+	size_t n = walk_n_places(b->walk);
 
-	HASH_INDEX_FOR_EACH(&b->function_index, hash, at, id)
-	{
-		const struct trace_code *known = trace_get_code(b->trace, b->functions[id]);
-
-		if (known->file == code->file && known->name_len == code->name_len &&
-		    !memcmp(known->name, code->name, code->name_len))
-			return known->id;
-	}
-	b->functions =
-	    xgrow(b->functions, &b->cap_functions, b->n_functions + 1, sizeof(*b->functions));
-	b->functions[b->n_functions] = code->id;
-	hash_index_add(&b->function_index, hash, (uint32_t)b->n_functions++);
-	return code->id;
+	tree->frames = xgrow(tree->frames, &b->cap_frames, n, sizeof(*tree->frames));
+	for (; tree->n_frames < n; tree->n_frames++)
+		tree->frames[tree->n_frames] = *walk_place(b->walk, (uint32_t)tree->n_frames);
 }
 
-static uint32_t find_frame(struct builder *b, struct block_line line)
+static uint32_t add_node(struct builder *b, uint32_t parent, uint32_t frame)
 {
-	const struct trace_code *code = trace_get_code(b->trace, line.code);
-	struct tree_frame frame = {.line = line.line};
-	uint32_t hash;
+	struct call_tree *tree = b->tree;
+	uint32_t id = (uint32_t)tree->n_nodes;
 
-	if (code) {
-		frame.code = find_function(b, code);
-		frame.file = code->file;
-	}
-	hash = hash_fold(hash_mix(frame.code, (uint32_t)frame.line));
-	HASH_INDEX_FOR_EACH(&b->frame_index, hash, at, id)
+	tree->nodes = xgrow(tree->nodes, &b->cap_nodes, tree->n_nodes + 1, sizeof(*tree->nodes));
+	tree->nodes[id] = (struct tree_node){.parent = parent, .frame = frame};
+	tree->n_nodes++;
+	if (frame != NO_FRAME && frame >= tree->n_frames)
+		copy_frames(b);
+	return id;
+}
+
+static uint32_t search_node(struct builder *b, uint32_t parent, uint32_t frame)
+{
+	const struct call_tree *tree = b->tree;
+	uint32_t hash = hash_fold(hash_mix(parent, frame)), added;
+
+	HASH_INDEX_FOR_EACH(&b->node_index, hash, at, id)
 	{
-		if (b->tree.frames[id].code == frame.code && b->tree.frames[id].line == frame.line)
+		if (tree->nodes[id].parent == parent && tree->nodes[id].frame == frame)
 			return id;
 	}
-	b->tree.frames =
-	    xgrow(b->tree.frames, &b->cap_frames, b->tree.n_frames + 1, sizeof(*b->tree.frames));
-	b->tree.frames[b->tree.n_frames] = frame;
-	hash_index_add(&b->frame_index, hash, (uint32_t)b->tree.n_frames);
-	return (uint32_t)b->tree.n_frames++;
+	added = add_node(b, parent, frame);
+	hash_index_add(&b->node_index, hash, added);
+	return added;
 }
 
 static uint32_t find_node(struct builder *b, uint32_t parent, uint32_t frame)
 {
-	uint32_t hash = hash_fold(hash_mix(parent, frame));
+	struct edge *edge = &b->recent[(parent * 31 + frame) % N_RECENT];
 
-	HASH_INDEX_FOR_EACH(&b->node_index, hash, at, id)
-	{
-		if (b->tree.nodes[id].parent == parent && b->tree.nodes[id].frame == frame)
-			return id;
-	}
-	b->tree.nodes =
-	    xgrow(b->tree.nodes, &b->cap_nodes, b->tree.n_nodes + 1, sizeof(*b->tree.nodes));
-	b->tree.nodes[b->tree.n_nodes] = (struct tree_node){.parent = parent, .frame = frame};
-	hash_index_add(&b->node_index, hash, (uint32_t)b->tree.n_nodes);
-	return (uint32_t)b->tree.n_nodes++;
+	if (edge->child == TREE_ROOT || edge->parent != parent || edge->frame != frame)
+		*edge = (struct edge){parent, frame, search_node(b, parent, frame)};
+	return edge->child;
 }
 
-/* Put the frames on the stack that has `depth` frames now; returns its new depth. */
-static size_t push(struct builder *b, size_t depth, const uint32_t *lines, uint32_t n)
+static void push(struct builder *b, const uint32_t *frames, uint32_t n)
 {
-	b->stack = xgrow(b->stack, &b->cap_stack, depth + n + 1, sizeof(*b->stack));
+	if (b->depth + n + 1 > b->cap_stack)
+		b->stack = xgrow(b->stack, &b->cap_stack, b->depth + n + 1, sizeof(*b->stack));
 	b->stack[0] = TREE_ROOT;
-	for (uint32_t i = 0; i < n; i++, depth++)
-		b->stack[depth + 1] = find_node(b, b->stack[depth], b->frame_of[lines[i]]);
-	return depth;
+	for (uint32_t i = 0; i < n; i++, b->depth++)
+		b->stack[b->depth + 1] = find_node(b, b->stack[b->depth], frames[i]);
 }
 
-/* Add up one block's time; after damage, its rest has none. */
-static int add_events(struct builder *b, struct block_decoder *d, uint64_t span_ns)
+/* Hand the tree over, and begin anew with the stack as it is. */
+static int hand_over(struct builder *b)
 {
-	struct block_event event;
-	uint64_t last_ns = 0;
-	uint32_t depth;
-	const uint32_t *start = block_decoder_stack(d, &depth);
-	size_t at = push(b, 0, start, depth);
+	auto_free uint32_t *frames = xreallocarray(NULL, b->depth + 1, sizeof(*frames));
+	uint32_t depth = (uint32_t)b->depth;
 	int r;
 
-	while ((r = block_decoder_next(d, &event)) == 1) {
-		if (event.offset_ns > span_ns)
-			return -EBADMSG;
-		b->tree.nodes[b->stack[at]].self_ns += event.offset_ns - last_ns;
-		last_ns = event.offset_ns;
-		at = push(b, at - event.pop, event.pushed, event.n_pushed);
-	}
-	if (r == 0)
-		b->tree.nodes[b->stack[at]].self_ns += span_ns - last_ns;
-	return r;
-}
-
-static int add_block(struct builder *b, const struct trace_block *block)
-{
-	auto_release(block_decoder_free) struct block_decoder *d = NULL;
-	const struct block_line *lines;
-	uint32_t n_lines;
-	int r = block_decoder_new(b->unpacker, block->data, block->data_len, &d);
-
-	if (r < 0)
+	for (uint32_t i = 0; i < depth; i++)
+		frames[i] = b->tree->nodes[b->stack[i + 1]].frame;
+	r = b->on_tree(b->ctx, b->tree);
+	if (r != 0)
 		return r;
-	if (block->last_ns < block->first_ns)
-		return -EBADMSG;
-	lines = block_decoder_lines(d, &n_lines);
-	b->frame_of = xgrow(b->frame_of, &b->cap_frame_of, n_lines, sizeof(*b->frame_of));
-	for (uint32_t i = 0; i < n_lines; i++)
-		b->frame_of[i] = find_frame(b, lines[i]);
-	return add_events(b, d, block->last_ns - block->first_ns);
-}
-
-static int on_block(void *ctx, const struct trace_block *block)
-{
-	struct builder *b = ctx;
-
-	/* Each block stands alone: one that is damaged takes no other with it. */
-	if (add_block(b, block) < 0) {
-		b->tree.n_lost_blocks++;
-		b->tree.n_lost_events += block->n_events;
-	}
+	hash_index_done(&b->node_index);
+	b->node_index = (struct hash_index){0};
+	memset(b->recent, 0, sizeof(b->recent));
+	b->tree->n_nodes = 0;
+	add_node(b, NO_FRAME, NO_FRAME); /* the root */
+	b->depth = 0;
+	push(b, frames, depth);
 	return 0;
 }
 
-int call_tree_new(struct trace *t, struct call_tree **ret)
+static int on_thread(void *ctx, struct walk *w, const struct trace_thread *thread)
 {
-	struct builder *b = xcalloc(1, sizeof(*b));
+	struct builder *b = ctx;
+
+	(void)thread;
+	b->walk = w;
+	b->depth = 0;
+	push(b, NULL, 0);
+	return 0;
+}
+
+static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *places, uint32_t n)
+{
+	struct builder *b = ctx;
+
+	(void)time_ns;
+	b->depth -= pop;
+	push(b, places, n);
+	/* The stack is in the next tree, too. */
+	if (b->max_nodes == 0 || b->tree->n_nodes - b->depth <= b->max_nodes)
+		return 0;
+	return hand_over(b);
+}
+
+static int on_time(void *ctx, uint64_t start_ns, uint64_t end_ns, enum thread_activity activity,
+		   const struct wait_kind *wait)
+{
+	struct builder *b = ctx;
+	struct tree_node *node = &b->tree->nodes[b->stack[b->depth]];
+
+	(void)wait;
+	node->self_ns += end_ns - start_ns;
+	if (activity == ACTIVITY_WAITING)
+		node->wait_ns += end_ns - start_ns;
+	else if (activity == ACTIVITY_READY)
+		node->ready_ns += end_ns - start_ns;
+	return 0;
+}
+
+static int build(struct builder *b, struct trace *t, const struct selection *s)
+{
+	static const struct walk_calls calls = {
+	    .on_thread = on_thread, .on_change = on_change, .on_time = on_time};
+	static const struct selection_options everything = {0};
+	struct selection all;
+	char why[1];
 	int r;
 
-	b->trace = t;
-	b->unpacker = unpacker_new();
-	find_node(b, UINT32_MAX, UINT32_MAX); /* the root */
-	r = trace_each_block(t, on_block, b);
-	unpacker_free(b->unpacker);
+	add_node(b, NO_FRAME, NO_FRAME); /* the root */
+	if (s)
+		return walk_trace(t, s, &calls, b, &b->tree->totals);
+	r = selection_resolve(t, &everything, &all, why, sizeof(why));
+	if (r < 0)
+		return r;
+	r = walk_trace(t, &all, &calls, b, &b->tree->totals);
+	selection_done(&all);
+	return r;
+}
+
+static void builder_done(struct builder *b)
+{
 	hash_index_done(&b->node_index);
-	hash_index_done(&b->frame_index);
-	hash_index_done(&b->function_index);
-	free(b->functions);
-	free(b->frame_of);
 	free(b->stack);
-	*ret = &b->tree;
-	return r < 0 ? r : b->tree.n_lost_blocks ? -EBADMSG : 0;
+}
+
+int call_tree_new(struct trace *t, const struct selection *s, struct call_tree **ret)
+{
+	struct builder b = {
+	    .tree = xcalloc(1, sizeof(*b.tree)),
+	};
+	int r = build(&b, t, s);
+
+	builder_done(&b);
+	*ret = b.tree;
+	return r;
+}
+
+int call_tree_each(struct trace *t, const struct selection *s, size_t max_nodes,
+		   int (*on_tree)(void *ctx, const struct call_tree *tree), void *ctx,
+		   struct walk_totals *ret)
+{
+	struct builder b = {.tree = xcalloc(1, sizeof(*b.tree)),
+			    .max_nodes = max_nodes,
+			    .on_tree = on_tree,
+			    .ctx = ctx};
+	int r = build(&b, t, s), r_tree = 0;
+
+	/* Damage leaves something to tell of. */
+	if (r == 0 || r == -EBADMSG)
+		r_tree = on_tree(ctx, b.tree);
+	if (ret)
+		*ret = b.tree->totals;
+	builder_done(&b);
+	call_tree_free(b.tree);
+	return r_tree != 0 ? r_tree : r;
 }
 
 void call_tree_free(struct call_tree *tree)

@@ -3,118 +3,206 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 #include "cli/command.h"
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
-#include "common/xalloc.h"
-#include "reader/call_tree.h"
+#include "reader/export.h"
+#include "reader/output_file.h"
 #include "reader/report.h"
 #include "reader/trace.h"
 
 DEFINE_CLEANUP(struct trace *, trace_close)
-DEFINE_CLEANUP(struct call_tree *, call_tree_free)
+DEFINE_CLEANUP(struct output_file *, output_file_free)
 
-/* file:function:line, with whatever would end a frame or a line escaped. */
-static char *frame_text(struct trace *t, const struct tree_frame *frame)
-{
-	const struct trace_code *code = trace_get_code(t, frame->code);
-	const struct trace_file *file = trace_get_file(t, frame->file);
-	auto_free char *path =
-	    file ? text_escape(file->path, file->path_len, ";", TEXT_UTF8) : xstrdup("?");
-	auto_free char *name =
-	    code ? text_escape(code->name, code->name_len, ";", TEXT_UTF8) : xstrdup("?");
-
-	return xasprintf("%s:%s:%" PRId32, path, name, frame->line);
-}
-
-/* The stack that ends at a node, outermost first. */
-static void print_stack(const struct call_tree *tree, char *const *texts, uint32_t node,
-			uint32_t *path, FILE *out)
-{
-	size_t depth = 0;
-
-	for (; node != TREE_ROOT; node = tree->nodes[node].parent)
-		path[depth++] = tree->nodes[node].frame;
-	while (depth) {
-		fputs(texts[path[--depth]], out);
-		putc(depth ? ';' : ' ', out);
-	}
-}
-
-/* The one line per stack that flame graph tools read; the empty stack has none. */
-static void print_collapsed(struct trace *t, const struct call_tree *tree, FILE *out)
-{
-	char **texts = xcalloc(tree->n_frames, sizeof(*texts));
-	/* No stack is deeper than there are nodes. */
-	auto_free uint32_t *path = xreallocarray(NULL, tree->n_nodes, sizeof(*path));
-
-	for (size_t i = 0; i < tree->n_frames; i++)
-		texts[i] = frame_text(t, &tree->frames[i]);
-	for (uint32_t i = TREE_ROOT + 1; i < tree->n_nodes; i++) {
-		uint64_t us = (tree->nodes[i].self_ns + NS_PER_US / 2) / NS_PER_US;
-
-		if (us == 0)
-			continue;
-		print_stack(tree, texts, i, path, out);
-		fprintf(out, "%" PRIu64 "\n", us);
-	}
-	for (size_t i = 0; i < tree->n_frames; i++)
-		free(texts[i]);
-	free(texts);
-}
-
-struct export_format {
-	const char *name;
-	void (*print)(struct trace *t, const struct call_tree *tree, FILE *out);
+static const struct export_format *const formats[] = {
+    &export_collapsed, &export_speedscope, &export_chrome,
+    &export_jsonl,     &export_pprof,	   &export_callgrind,
 };
 
-static const struct export_format formats[] = {
-    {.name = "collapsed", .print = print_collapsed},
+#define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
+
+struct request {
+	const struct export_format *format;
+	const char *output;
+	struct selection_options selected;
 };
+
+/* --- formats by name --- */
 
 static const struct export_format *find_format(const char *name)
 {
-	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-		if (strcmp(formats[i].name, name) == 0)
-			return &formats[i];
+	for (size_t i = 0; i < N_FORMATS; i++) {
+		if (strcmp(formats[i]->name, name) == 0)
+			return formats[i];
 	}
 	return NULL;
 }
 
-static int export_to(struct trace *t, const struct export_format *format, const char *output)
+/* "collapsed, speedscope, jsonl"; the caller frees. */
+static char *format_names(void)
 {
-	auto_release(call_tree_free) struct call_tree *tree = NULL;
-	int to_stdout = strcmp(output, "-") == 0;
-	auto_fclose FILE *file = to_stdout ? NULL : fopen(output, "we");
-	FILE *out = to_stdout ? stdout : file;
-	char lost[128];
-	int r;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
 
-	if (!out) {
-		log_error("cannot write '%s': %s", output, strerror(errno));
-		return EXIT_FAILED;
+	if (!f)
+		return NULL;
+	for (size_t i = 0; i < N_FORMATS; i++)
+		fprintf(f, "%s%s", i ? ", " : "", formats[i]->name);
+	fclose(f);
+	return text;
+}
+
+static int refuse_format(const char *name)
+{
+	auto_free char *names = format_names();
+	auto_free char *text =
+	    name ? text_escape(name, strlen(name), "", text_locale_charset()) : NULL;
+
+	if (text)
+		log_error("export: unknown format '%s'; there are: %s", text, names);
+	else
+		log_error("export: which format? Give --format with one of: %s", names);
+	return command_usage_error(&cmd_export);
+}
+
+static void print_help(void)
+{
+	fputs(cmd_export.help, stdout);
+	puts("\nFormats:");
+	for (size_t i = 0; i < N_FORMATS; i++) {
+		printf("  %-11s", formats[i]->name);
+		for (const char *c = formats[i]->help; *c; c++)
+			printf(*c == '\n' ? "\n             " : "%c", *c);
+		putchar('\n');
 	}
-	r = call_tree_new(t, &tree);
-	format->print(t, tree, out);
-	if (ferror(out) || fflush(out)) {
-		log_error("cannot write %s: %s", to_stdout ? "to standard output" : output,
-			  strerror(errno));
-		return EXIT_FAILED;
-	}
-	if (r == 0 && trace_is_damaged(t))
-		r = -EBADMSG;
-	if (r == 0)
-		return EXIT_OK;
+}
+
+/* --- exporting --- */
+
+int export_check(FILE *out)
+{
+	if (!ferror(out))
+		return 0;
+	return errno ? -errno : -EIO;
+}
+
+/* What went wrong with the output while a format was written that returned r. */
+static int write_error(FILE *out, int r)
+{
+	if (!ferror(out))
+		return 0;
+	return r < 0 && r != -EBADMSG ? r : export_check(out);
+}
+
+/* Whoever reads standard output has seen enough: that is no error. */
+static int end_quietly(void)
+{
+	__fpurge(stdout);
+	clearerr(stdout);
+	return EXIT_OK;
+}
+
+static int report_unwritten(const char *output, int r)
+{
+	auto_free char *path = text_escape(output, strlen(output), "", text_locale_charset());
+	int is_stdout = strcmp(output, "-") == 0;
+
+	if (is_stdout && r == -EPIPE)
+		return end_quietly();
+	if (is_stdout)
+		end_quietly();
+	log_error("cannot write %s%s%s: %s", is_stdout ? "to standard output" : "'",
+		  is_stdout ? "" : path, is_stdout ? "" : "'", strerror(-r));
+	return EXIT_FAILED;
+}
+
+static int report_lost(const struct trace *t, int r, const struct walk_totals *totals)
+{
+	char lost[128];
+
+	if (!totals->n_lost_blocks)
+		return report_damage(t, r, "exported what could be read");
 	snprintf(lost, sizeof(lost),
 		 "exported what could be read; %" PRIu64 " blocks with %" PRIu64
 		 " transitions are lost",
-		 tree->n_lost_blocks, tree->n_lost_events);
-	return report_damage(t, r, tree->n_lost_blocks ? lost : "exported what could be read");
+		 totals->n_lost_blocks, totals->n_lost_events);
+	return report_damage(t, r, lost);
+}
+
+static int export_selected(struct trace *t, const struct selection *s, const struct request *q)
+{
+	auto_release(output_file_free) struct output_file *file = NULL;
+	struct walk_totals totals = {0};
+	int r = output_file_open(q->output, &file), r_write;
+
+	if (r < 0)
+		return report_unwritten(q->output, r);
+	r = q->format->write(t, s, output_file_stream(file), &totals);
+	r_write = write_error(output_file_stream(file), r);
+	if (r_write == 0 && (r == 0 || r == -EBADMSG))
+		r_write = output_file_commit(file);
+	if (r_write < 0)
+		return report_unwritten(q->output, r_write);
+	if (r == 0 && trace_is_damaged(t))
+		r = -EBADMSG;
+	return r == 0 ? EXIT_OK : report_lost(t, r, &totals);
+}
+
+static int export_trace(struct trace *t, const struct request *q)
+{
+	auto_free char *path =
+	    text_escape(trace_path(t), strlen(trace_path(t)), "", text_locale_charset());
+	struct selection s;
+	char why[512];
+	int status, r = selection_resolve(t, &q->selected, &s, why, sizeof(why));
+
+	if (r == -EINVAL) {
+		log_error("export: %s: %s", path, why);
+		return EXIT_USAGE;
+	}
+	if (r < 0)
+		return report_damage(t, r, "nothing was exported");
+	status = export_selected(t, &s, q);
+	selection_done(&s);
+	return status;
+}
+
+/* --- the command line --- */
+
+enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_THREAD };
+
+/* Returns -1 to go on, or an exit status. */
+static int take_option(int option, struct request *q)
+{
+	switch (option) {
+	case 'f':
+		q->format = find_format(optarg);
+		return q->format ? -1 : refuse_format(optarg);
+	case 'o':
+		q->output = optarg;
+		return -1;
+	case OPTION_SINCE:
+		q->selected.since = optarg;
+		return -1;
+	case OPTION_UNTIL:
+		q->selected.until = optarg;
+		return -1;
+	case OPTION_THREAD:
+		q->selected.thread = optarg;
+		return -1;
+	case 'h':
+		print_help();
+		return EXIT_OK;
+	default:
+		return command_usage_error(&cmd_export);
+	}
 }
 
 static int run(int argc, char **argv)
@@ -122,65 +210,47 @@ static int run(int argc, char **argv)
 	static const struct option options[] = {
 	    {"format", required_argument, NULL, 'f'},
 	    {"output", required_argument, NULL, 'o'},
+	    {"since", required_argument, NULL, OPTION_SINCE},
+	    {"until", required_argument, NULL, OPTION_UNTIL},
+	    {"thread", required_argument, NULL, OPTION_THREAD},
 	    {"help", no_argument, NULL, 'h'},
 	    {0},
 	};
 	auto_release(trace_close) struct trace *t = NULL;
-	const struct export_format *format = NULL;
-	const char *output = "-";
+	struct request q = {.output = "-"};
 	int option, status;
 
 	while ((option = getopt_long(argc, argv, "f:o:h", options, NULL)) != -1) {
-		switch (option) {
-		case 'f':
-			format = find_format(optarg);
-			if (!format) {
-				log_error("export: unknown format '%s'; there is: collapsed",
-					  optarg);
-				return command_usage_error(&cmd_export);
-			}
-			break;
-		case 'o':
-			output = optarg;
-			break;
-		case 'h':
-			fputs(cmd_export.help, stdout);
-			return EXIT_OK;
-		default:
-			return command_usage_error(&cmd_export);
-		}
+		status = take_option(option, &q);
+		if (status >= 0)
+			return status;
 	}
-	if (!format) {
-		log_error("export: which format? Give --format collapsed");
-		return command_usage_error(&cmd_export);
-	}
+	if (!q.format)
+		return refuse_format(NULL);
 	status = report_open(&cmd_export, argc, argv, optind, &t);
 	if (status != EXIT_OK)
 		return status;
-	return export_to(t, format, output);
+	/* A reader that leaves is seen when writing. */
+	signal(SIGPIPE, SIG_IGN);
+	return export_trace(t, &q);
 }
 
 const struct command cmd_export = {
     .name = "export",
     .summary = "convert a trace for other tools",
-    .help = "Usage: trackexec export --format FORMAT [-o FILE] TRACE\n"
+    .help = "Usage: trackexec export --format FORMAT [OPTIONS] [-o FILE] TRACE\n"
 	    "\n"
 	    "Convert a trace for other tools. TRACE is a trace's folder or its trace.db;\n"
 	    "it may still be being recorded.\n"
 	    "\n"
 	    "Options:\n"
-	    "  -f, --format FORMAT  collapsed: one line per distinct stack, outermost\n"
-	    "                       frame first, all threads together:\n"
-	    "                         file:function:line;...;file:function:line COUNT\n"
-	    "                       COUNT is wall time in microseconds. Line 0 is an\n"
-	    "                       unknown line. In names, bytes that would break the\n"
-	    "                       format are shown as \\xNN, a backslash as \\\\.\n"
-	    "  -o, --output FILE    write to FILE, not to standard output (-)\n"
-	    "  -h, --help           show this help\n"
+	    "  -f, --format FORMAT     one of the formats below\n"
+	    "  -o, --output FILE       write to FILE, not to standard output (-); it is there\n"
+	    "                          when it is complete\n" SELECTION_HELP
+	    "  -h, --help              show this help\n"
 	    "\n"
 	    "Examples:\n"
-	    "  trackexec export -f collapsed trackexec-app-4242 > app.collapsed\n"
 	    "  trackexec export -f collapsed trackexec-app-4242 | flamegraph.pl > app.svg\n"
-	    "  trackexec export -f collapsed -o app.collapsed trackexec-app-4242/trace.db\n",
+	    "  trackexec export -f collapsed --since 12:00 --until +2s -o app.collapsed TRACE\n",
     .run = run,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* trackexec info: what was recorded, how, and how well. */
+/* trackexec info: what was recorded, how, and how well; and what goes on now. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -10,10 +10,12 @@
 #include "cli/command.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/text.h"
 #include "common/units.h"
 #include "common/xalloc.h"
-#include "reader/json.h"
+#include "reader/info_waits.h"
+#include "reader/now.h"
 #include "reader/report.h"
 #include "reader/trace.h"
 
@@ -52,13 +54,19 @@ struct info {
 	int64_t utc_offset_s;
 	double rate_hz; /* 0: as fast as it goes */
 	double seconds;
+	int has_ended; /* bool */
+	int64_t last_written_s;
 	uint64_t bytes;
 	uint64_t snapshots;
 	uint64_t cut[N_CUT_REASONS], all_cut;
 	uint64_t dropped[N_DROP_REASONS], all_dropped;
 	uint64_t lines_unknown, names_truncated;
+	struct trace_trimmed trimmed;
+	double complete_from_s; /* since the start; 0: nothing was deleted */
 	struct trace_summary summary;
 	struct trace_gaps gaps[N_GAP_REASONS], all_gaps;
+	struct info_waits waits;
+	struct now now;
 };
 
 static void note(int *error, int r)
@@ -101,6 +109,12 @@ static int collect(struct trace *t, struct info *ret)
 	note(&error, trace_meta_real(t, META_RATE, &ret->rate_hz));
 	note(&error, trace_span(t, &start_ns, &end_ns));
 	ret->seconds = (double)(end_ns - start_ns) / (double)NS_PER_S;
+	ret->has_ended = trace_has_ended(t) == 1;
+	ret->last_written_s = trace_last_written_s(t);
+	note(&error, trace_get_trimmed(t, &ret->trimmed));
+	if (ret->trimmed.until_ns > start_ns)
+		ret->complete_from_s =
+		    (double)(ret->trimmed.until_ns - start_ns) / (double)NS_PER_S;
 	note(&error, trace_summarise(t, &ret->summary));
 	note(&error, trace_sum_gaps(t, ret->gaps));
 	for (unsigned i = 0; i < N_GAP_REASONS; i++) {
@@ -109,6 +123,8 @@ static int collect(struct trace *t, struct info *ret)
 		ret->all_gaps.lost += ret->gaps[i].lost;
 	}
 	collect_counters(t, ret, &error);
+	note(&error, info_waits_read(t, &ret->waits));
+	note(&error, now_read(t, &ret->now));
 	return error;
 }
 
@@ -116,11 +132,15 @@ static void info_done(struct info *info)
 {
 	for (int i = 0; i < N_TEXTS; i++)
 		free(info->texts[i]);
+	now_done(&info->now);
 }
 
+/* While somebody recorded. */
 static double per_second(const struct info *info)
 {
-	return info->seconds > 0 ? (double)info->snapshots / info->seconds : 0;
+	double absent = (double)info->gaps[GAP_RECORDER_ABSENT].ns / (double)NS_PER_S;
+
+	return info->seconds > absent ? (double)info->snapshots / (info->seconds - absent) : 0;
 }
 
 /* --- JSON --- */
@@ -138,7 +158,18 @@ static void print_json_gaps(struct json_writer *j, const struct info *info)
 	json_object_end(j);
 }
 
-static void print_json(const struct info *info)
+static void print_json_now(struct json_writer *j, struct trace *t, const struct info *info)
+{
+	json_array(j, "now");
+	for (size_t i = 0; i < info->now.n; i++) {
+		json_object(j, NULL);
+		now_json_thread(t, &info->now.threads[i], j);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void print_json(struct trace *t, const struct info *info)
 {
 	struct json_writer j;
 
@@ -150,6 +181,8 @@ static void print_json(const struct info *info)
 	json_real(&j, "start_unix_s", (double)info->start_realtime_ns / (double)NS_PER_S, 6);
 	json_int(&j, "utc_offset_s", info->utc_offset_s);
 	json_real(&j, "duration_s", info->seconds, 6);
+	json_bool(&j, "ended", info->has_ended);
+	json_int(&j, "last_written_unix_s", info->last_written_s);
 	json_count(&j, "threads", info->summary.n_threads);
 	if (info->rate_hz > 0) {
 		json_real(&j, "rate_asked_hz", info->rate_hz, 3);
@@ -171,11 +204,17 @@ static void print_json(const struct info *info)
 	json_object_end(&j);
 	json_count(&j, "lines_unknown", info->lines_unknown);
 	json_count(&j, "names_truncated", info->names_truncated);
+	json_real(&j, "complete_from_s", info->complete_from_s, 6);
+	json_count(&j, "trimmed_blocks", info->trimmed.n_blocks);
+	json_count(&j, "trimmed_transitions", info->trimmed.n_events);
+	json_count(&j, "trimmed_bytes", info->trimmed.bytes);
 	json_count(&j, "transitions", info->summary.n_events);
 	json_count(&j, "blocks", info->summary.n_blocks);
 	json_count(&j, "bytes", info->bytes);
 	json_real(&j, "observed_s", (double)info->summary.observed_ns / (double)NS_PER_S, 6);
 	print_json_gaps(&j, info);
+	info_waits_json(&info->waits, &j);
+	print_json_now(&j, t, info);
 	json_end(&j);
 }
 
@@ -188,17 +227,24 @@ static char *shown(const char *text)
 	return text_escape(text, strlen(text), "", text_locale_charset());
 }
 
+/* In the recording machine's zone: the reading one may be elsewhere. */
+static void format_local(const struct info *info, int64_t unix_s, char *ret, size_t size)
+{
+	time_t local = (time_t)(unix_s + info->utc_offset_s);
+	struct tm tm;
+
+	snprintf(ret, size, "?");
+	if (gmtime_r(&local, &tm))
+		strftime(ret, size, "%Y-%m-%d %H:%M:%S", &tm);
+}
+
 static void print_start(const struct info *info)
 {
 	auto_free char *zone = shown(info->texts[TEXT_TIME_ZONE]);
-	time_t local = (time_t)(info->start_realtime_ns / (int64_t)NS_PER_S + info->utc_offset_s);
 	int64_t minutes = info->utc_offset_s / 60;
-	char text[64] = "?";
-	struct tm tm;
+	char text[64];
 
-	/* In the recording machine's zone: the reading one may be elsewhere. */
-	if (gmtime_r(&local, &tm))
-		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	format_local(info, info->start_realtime_ns / (int64_t)NS_PER_S, text, sizeof(text));
 	printf("Started      %s %c%02d%02d (%s)\n", text, minutes < 0 ? '-' : '+',
 	       (int)((minutes < 0 ? -minutes : minutes) / 60 % 100),
 	       (int)((minutes < 0 ? -minutes : minutes) % 60), zone);
@@ -232,12 +278,17 @@ static void print_span(const struct info *info)
 	auto_free char *reason = shown(info->texts[TEXT_END_REASON]);
 	const char *micro = text_locale_charset() == TEXT_UTF8 ? "\u00b5" : "u";
 	char span[UNITS_MAX], threads[UNITS_MAX], asked[UNITS_MAX], reached[UNITS_MAX];
+	char written[64];
 
 	format_duration((uint64_t)(info->seconds * (double)NS_PER_S), micro, span);
 	format_count(info->summary.n_threads, threads);
-	printf("Span         %s; %s\n", span,
-	       info->texts[TEXT_END_REASON] ? reason
-					    : "no end yet: still being recorded, or cut off");
+	format_local(info, info->last_written_s, written, sizeof(written));
+	if (info->has_ended)
+		printf("Span         %s; %s\n", span, reason);
+	else
+		printf("Span         %s; not ended: still being recorded, or the recorder died "
+		       "(last written %s)\n",
+		       span, written);
 	printf("Threads      %s\n", threads);
 	format_count((uint64_t)(info->rate_hz + 0.5), asked);
 	format_count((uint64_t)(per_second(info) + 0.5), reached);
@@ -299,6 +350,22 @@ static void print_gaps(const struct info *info)
 	putchar('\n');
 }
 
+static void print_trimmed(const struct info *info)
+{
+	const char *micro = text_locale_charset() == TEXT_UTF8 ? "\u00b5" : "u";
+	char time[UNITS_MAX], events[UNITS_MAX], blocks[UNITS_MAX], bytes[UNITS_MAX];
+
+	if (!info->trimmed.until_ns)
+		return;
+	format_duration((uint64_t)(info->complete_from_s * (double)NS_PER_S), micro, time);
+	format_count(info->trimmed.n_events, events);
+	format_count(info->trimmed.n_blocks, blocks);
+	format_bytes(info->trimmed.bytes, bytes);
+	printf("Deleted      the first %s are not complete: %s transitions in %s blocks (%s) were "
+	       "deleted to save space\n",
+	       time, events, blocks, bytes);
+}
+
 static void print_counts(const struct info *info)
 {
 	uint64_t looked = info->snapshots + info->all_dropped;
@@ -325,6 +392,18 @@ static void print_counts(const struct info *info)
 		printf("Shortened    %s names longer than the limit\n", count);
 	}
 	print_gaps(info);
+	print_trimmed(info);
+	info_waits_print(&info->waits);
+}
+
+/* Of a trace whose recorder is gone that was some time ago. */
+static void print_now(struct trace *t, const struct info *info)
+{
+	int64_t now_s = (int64_t)(clock_realtime_ns() / NS_PER_S);
+	bool is_written = now_s - info->last_written_s <= NOW_FRESH_S;
+
+	now_print(t, &info->now, is_written ? "Now          " : "Last seen    ", SIZE_MAX,
+		  report_width());
 }
 
 static int run(int argc, char **argv)
@@ -355,11 +434,12 @@ static int run(int argc, char **argv)
 		return status;
 	r = collect(t, &info);
 	if (as_json) {
-		print_json(&info);
+		print_json(t, &info);
 	} else {
 		print_process(&info);
 		print_span(&info);
 		print_counts(&info);
+		print_now(t, &info);
 	}
 	info_done(&info);
 	return r < 0 ? report_damage(t, r, "what could be read is shown") : EXIT_OK;
@@ -371,8 +451,9 @@ const struct command cmd_info = {
     .help = "Usage: trackexec info [--json] TRACE\n"
 	    "\n"
 	    "Show what was recorded, how, and how well: process, interpreter, span, threads,\n"
-	    "snapshots taken, cut and dropped, transitions, gaps. TRACE is a trace's folder\n"
-	    "or its trace.db; it may still be being recorded.\n"
+	    "snapshots taken, cut and dropped, transitions, gaps, waits. TRACE is a trace's\n"
+	    "folder or its trace.db; it may still be being recorded: then it is also shown on\n"
+	    "which line each thread is now, and what it waits for.\n"
 	    "\n"
 	    "Options:\n"
 	    "  -j, --json  as one JSON object; times in seconds, rates per second\n"
@@ -384,6 +465,9 @@ const struct command cmd_info = {
 	    "  dropped     nothing of it could be proven\n"
 	    "  transition  a difference between two snapshots of a thread\n"
 	    "  gap         time in which we know that we did not look\n"
+	    "  edges       when threads went on and off a CPU, from the kernel\n"
+	    "  wait        a thread was off the CPU for a millisecond or more\n"
+	    "  idle        what an event loop does when it has nothing to do\n"
 	    "\n"
 	    "Examples:\n"
 	    "  trackexec info trackexec-app-4242\n"

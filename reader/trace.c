@@ -7,30 +7,20 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/hash_index.h"
 #include "common/pack.h"
 #include "common/xalloc.h"
 #include "reader/trace_private.h"
 
-DEFINE_CLEANUP(sqlite3_stmt *, sqlite3_finalize)
-#define auto_stmt auto_release(sqlite3_finalize)
-
-static int prepare(struct trace *t, const char *sql, sqlite3_stmt **ret)
+int trace_prepare(struct trace *t, const char *sql, sqlite3_stmt **ret)
 {
 	return trace_error(t, sqlite3_prepare_v2(t->db, sql, -1, ret, NULL));
 }
 
-/* Returns 1 with a row, 0 at the end, or a negative errno. */
-static int next_row(struct trace *t, sqlite3_stmt *st)
+int trace_next_row(struct trace *t, sqlite3_stmt *st)
 {
 	int code = sqlite3_step(st);
 
 	return code == SQLITE_ROW ? 1 : trace_error(t, code);
-}
-
-static uint64_t column_u64(sqlite3_stmt *st, int at)
-{
-	return (uint64_t)sqlite3_column_int64(st, at);
 }
 
 /* A copy of a text or blob, any bytes, a NUL byte behind it. */
@@ -51,12 +41,12 @@ static char *column_dup(sqlite3_stmt *st, int at, size_t *ret_len)
 /* The one row for a key. */
 static int find_row(struct trace *t, const char *sql, const char *key, sqlite3_stmt **ret)
 {
-	int r = prepare(t, sql, ret);
+	int r = trace_prepare(t, sql, ret);
 
 	if (r < 0)
 		return r;
 	sqlite3_bind_text(*ret, 1, key, -1, SQLITE_STATIC);
-	r = next_row(t, *ret);
+	r = trace_next_row(t, *ret);
 	return r == 0 ? -ENOENT : r < 0 ? r : 0;
 }
 
@@ -100,22 +90,44 @@ int trace_counter(struct trace *t, const char *name, uint64_t *ret)
 	if (r == -ENOENT)
 		*ret = 0;
 	else if (r == 0)
-		*ret = column_u64(st, 0);
+		*ret = trace_column_u64(st, 0);
 	return r == -ENOENT ? 0 : r;
+}
+
+int trace_has_ended(struct trace *t)
+{
+	int64_t end;
+	int r = trace_meta_int(t, META_END, &end);
+
+	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
+int trace_get_trimmed(struct trace *t, struct trace_trimmed *ret)
+{
+	int64_t until = 0;
+	int r = trace_meta_int(t, META_TRIMMED_UNTIL, &until);
+
+	*ret = (struct trace_trimmed){.until_ns = until > 0 ? (uint64_t)until : 0};
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if ((r = trace_counter(t, COUNTER_TRIMMED_BLOCKS, &ret->n_blocks)) < 0 ||
+	    (r = trace_counter(t, COUNTER_TRIMMED_EVENTS, &ret->n_events)) < 0)
+		return r;
+	return trace_counter(t, COUNTER_TRIMMED_BYTES, &ret->bytes);
 }
 
 static int summarise_blocks(struct trace *t, struct trace_summary *ret)
 {
 	auto_stmt sqlite3_stmt *st = NULL;
-	int r = prepare(
+	int r = trace_prepare(
 	    t, "SELECT first_ns, last_ns, n_events FROM blocks INDEXED BY blocks_by_time", &st);
 
-	while (r == 0 && (r = next_row(t, st)) == 1) {
+	while (r == 0 && (r = trace_next_row(t, st)) == 1) {
 		ret->n_blocks++;
-		ret->observed_ns += column_u64(st, 1) - column_u64(st, 0);
-		ret->n_events += column_u64(st, 2);
-		if (column_u64(st, 1) > ret->last_ns)
-			ret->last_ns = column_u64(st, 1);
+		ret->observed_ns += trace_column_u64(st, 1) - trace_column_u64(st, 0);
+		ret->n_events += trace_column_u64(st, 2);
+		if (trace_column_u64(st, 1) > ret->last_ns)
+			ret->last_ns = trace_column_u64(st, 1);
 		r = 0;
 	}
 	return r;
@@ -127,9 +139,9 @@ int trace_summarise(struct trace *t, struct trace_summary *ret)
 	int r, r_blocks;
 
 	*ret = (struct trace_summary){0};
-	r = prepare(t, "SELECT count(*) FROM threads", &st);
-	if (r == 0 && (r = next_row(t, st)) == 1) {
-		ret->n_threads = column_u64(st, 0);
+	r = trace_prepare(t, "SELECT count(*) FROM threads", &st);
+	if (r == 0 && (r = trace_next_row(t, st)) == 1) {
+		ret->n_threads = trace_column_u64(st, 0);
 		r = 0;
 	}
 	r_blocks = summarise_blocks(t, ret);
@@ -139,19 +151,31 @@ int trace_summarise(struct trace *t, struct trace_summary *ret)
 int trace_sum_gaps(struct trace *t, struct trace_gaps ret[static N_GAP_REASONS])
 {
 	auto_stmt sqlite3_stmt *st = NULL;
-	int r = prepare(t,
-			"SELECT reason, count(*), sum(end_ns - start_ns), sum(lost) FROM gaps"
-			" GROUP BY reason",
-			&st);
+	int r = trace_prepare(t,
+			      "SELECT reason, count(*), sum(end_ns - start_ns), sum(lost) FROM gaps"
+			      " GROUP BY reason",
+			      &st);
 
 	memset(ret, 0, N_GAP_REASONS * sizeof(*ret));
-	while (r == 0 && (r = next_row(t, st)) == 1) {
-		uint64_t reason = column_u64(st, 0);
+	while (r == 0 && (r = trace_next_row(t, st)) == 1) {
+		uint64_t reason = trace_column_u64(st, 0);
 		struct trace_gaps *g = &ret[reason < N_GAP_REASONS ? reason : 0];
 
-		g->n += column_u64(st, 1);
-		g->ns += column_u64(st, 2);
-		g->lost += column_u64(st, 3);
+		g->n += trace_column_u64(st, 1);
+		g->ns += trace_column_u64(st, 2);
+		g->lost += trace_column_u64(st, 3);
+		r = 0;
+	}
+	return r;
+}
+
+static int last_gap(struct trace *t, uint64_t *ret_ns)
+{
+	auto_stmt sqlite3_stmt *st = NULL;
+	int r = trace_prepare(t, "SELECT max(end_ns) FROM gaps", &st);
+
+	if (r == 0 && (r = trace_next_row(t, st)) == 1) {
+		*ret_ns = trace_column_u64(st, 0);
 		r = 0;
 	}
 	return r;
@@ -161,7 +185,7 @@ int trace_span(struct trace *t, uint64_t *ret_start_ns, uint64_t *ret_end_ns)
 {
 	struct trace_summary summary;
 	int64_t start, end;
-	uint64_t counted;
+	uint64_t counted = 0, looked = 0;
 	int r = trace_meta_int(t, META_START_MONOTONIC, &start);
 
 	if (r < 0)
@@ -179,6 +203,11 @@ int trace_span(struct trace *t, uint64_t *ret_start_ns, uint64_t *ret_end_ns)
 		r = trace_counter(t, COUNTER_TIME, &counted);
 	if (r == 0 && counted > *ret_end_ns)
 		*ret_end_ns = counted;
+	/* A recorder that goes on with a trace begins by saying since when nobody had looked. */
+	if (r == 0)
+		r = last_gap(t, &looked);
+	if (r == 0 && looked > *ret_end_ns)
+		*ret_end_ns = looked;
 	return r;
 }
 
@@ -187,9 +216,9 @@ static void load_files(struct trace *t)
 	auto_stmt sqlite3_stmt *st = NULL;
 
 	t->files_loaded = 1;
-	if (prepare(t, "SELECT id, path, state FROM files ORDER BY id", &st) < 0)
+	if (trace_prepare(t, "SELECT id, path, state FROM files ORDER BY id", &st) < 0)
 		return;
-	while (next_row(t, st) == 1) {
+	while (trace_next_row(t, st) == 1) {
 		struct trace_file *f;
 
 		t->files = xgrow(t->files, &t->cap_files, t->n_files + 1, sizeof(*t->files));
@@ -205,9 +234,10 @@ static void load_codes(struct trace *t)
 	auto_stmt sqlite3_stmt *st = NULL;
 
 	t->codes_loaded = 1;
-	if (prepare(t, "SELECT id, file, first_line, qualname FROM code ORDER BY id", &st) < 0)
+	if (trace_prepare(t, "SELECT id, file, first_line, qualname FROM code ORDER BY id", &st) <
+	    0)
 		return;
-	while (next_row(t, st) == 1) {
+	while (trace_next_row(t, st) == 1) {
 		struct trace_code *c;
 
 		t->codes = xgrow(t->codes, &t->cap_codes, t->n_codes + 1, sizeof(*t->codes));
@@ -245,16 +275,51 @@ const struct trace_code *trace_get_code(struct trace *t, uint32_t id)
 	return bsearch(&id, t->codes, t->n_codes, sizeof(*t->codes), compare_id);
 }
 
+size_t trace_n_files(struct trace *t)
+{
+	if (!t->files_loaded)
+		load_files(t);
+	return t->n_files;
+}
+
+const struct trace_file *trace_file_nth(struct trace *t, size_t i)
+{
+	return i < trace_n_files(t) ? &t->files[i] : NULL;
+}
+
+size_t trace_n_codes(struct trace *t)
+{
+	if (!t->codes_loaded)
+		load_codes(t);
+	return t->n_codes;
+}
+
+const struct trace_code *trace_code_nth(struct trace *t, size_t i)
+{
+	return i < trace_n_codes(t) ? &t->codes[i] : NULL;
+}
+
+void trace_forget_names(struct trace *t)
+{
+	for (size_t i = 0; i < t->n_files; i++)
+		free(t->files[i].path);
+	for (size_t i = 0; i < t->n_codes; i++)
+		free(t->codes[i].name);
+	t->n_files = t->n_codes = 0;
+	t->files_loaded = t->codes_loaded = 0;
+}
+
 int trace_file_source(struct trace *t, uint32_t id, char **ret, size_t *ret_len)
 {
 	auto_stmt sqlite3_stmt *st = NULL;
 	uint8_t *text;
-	int r = prepare(t, "SELECT source FROM files WHERE id = ? AND source IS NOT NULL", &st);
+	int r =
+	    trace_prepare(t, "SELECT source FROM files WHERE id = ? AND source IS NOT NULL", &st);
 
 	if (r < 0)
 		return r;
 	sqlite3_bind_int64(st, 1, id);
-	r = next_row(t, st);
+	r = trace_next_row(t, st);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
 	r = unpack_bytes(t->unpacker, sqlite3_column_blob(st, 0),
@@ -264,69 +329,28 @@ int trace_file_source(struct trace *t, uint32_t id, char **ret, size_t *ret_len)
 	return r;
 }
 
-/* The lines summed up so far. */
-struct line_sums {
-	struct trace_line *lines;
-	size_t n, cap;
-	struct hash_index index;
-};
-
-static struct trace_line *find_line(struct line_sums *sums, uint32_t file, int32_t line)
-{
-	uint32_t hash = hash_fold(hash_mix(file, (uint32_t)line));
-
-	HASH_INDEX_FOR_EACH(&sums->index, hash, at, id)
-	{
-		if (sums->lines[id].file == file && sums->lines[id].line == line)
-			return &sums->lines[id];
-	}
-	sums->lines = xgrow(sums->lines, &sums->cap, sums->n + 1, sizeof(*sums->lines));
-	sums->lines[sums->n] = (struct trace_line){.file = file, .line = line};
-	hash_index_add(&sums->index, hash, (uint32_t)sums->n);
-	return &sums->lines[sums->n++];
-}
-
-int trace_sum_lines(struct trace *t, struct trace_line **ret, size_t *ret_n)
-{
-	auto_stmt sqlite3_stmt *st = NULL;
-	struct line_sums sums = {0};
-	/* Summing here takes a third of the time of a GROUP BY, which would sort. */
-	int r = prepare(t, "SELECT file, line, visits, self_ns, total_ns FROM lines", &st);
-
-	while (r == 0 && (r = next_row(t, st)) == 1) {
-		struct trace_line *l = find_line(&sums, (uint32_t)sqlite3_column_int64(st, 0),
-						 sqlite3_column_int(st, 1));
-
-		l->visits += column_u64(st, 2);
-		l->self_ns += column_u64(st, 3);
-		l->total_ns += column_u64(st, 4);
-		r = 0;
-	}
-	hash_index_done(&sums.index);
-	*ret = sums.lines;
-	*ret_n = sums.n;
-	return r;
-}
-
 int trace_each_block(struct trace *t, int (*on_block)(void *ctx, const struct trace_block *block),
 		     void *ctx)
 {
 	auto_stmt sqlite3_stmt *st = NULL;
-	int r = prepare(t,
-			"SELECT id, thread, first_ns, last_ns, lowest_depth, n_events, data"
-			" FROM blocks ORDER BY id",
-			&st);
+	int r = trace_prepare(
+	    t,
+	    "SELECT id, thread, first_ns, last_ns, lowest_depth, n_events, data, waits"
+	    " FROM blocks ORDER BY id",
+	    &st);
 
-	while (r == 0 && (r = next_row(t, st)) == 1) {
+	while (r == 0 && (r = trace_next_row(t, st)) == 1) {
 		struct trace_block block = {
 		    .id = sqlite3_column_int64(st, 0),
 		    .thread = (uint16_t)sqlite3_column_int(st, 1),
-		    .first_ns = column_u64(st, 2),
-		    .last_ns = column_u64(st, 3),
+		    .first_ns = trace_column_u64(st, 2),
+		    .last_ns = trace_column_u64(st, 3),
 		    .lowest_depth = (uint32_t)sqlite3_column_int64(st, 4),
 		    .n_events = (uint32_t)sqlite3_column_int64(st, 5),
 		    .data = sqlite3_column_blob(st, 6),
 		    .data_len = (size_t)sqlite3_column_bytes(st, 6),
+		    .waits = sqlite3_column_blob(st, 7),
+		    .waits_len = (size_t)sqlite3_column_bytes(st, 7),
 		};
 
 		r = on_block(ctx, &block);

@@ -25,6 +25,19 @@ struct trace;
 int trace_open(const char *path, struct trace **ret, char *why, size_t why_size);
 void trace_close(struct trace *t);
 
+/*
+ * See what was written since the trace was opened, or last refreshed: from here on it is read as
+ * it is now. What was lent before (files, code objects) is not valid any more. Returns 0 or a
+ * negative errno.
+ */
+int trace_refresh(struct trace *t);
+/*
+ * Hold on to no moment of the trace until trace_refresh(), which has to come before the next
+ * query. A reader that stays, but does not let go of what it reads, makes the recorder's files
+ * grow.
+ */
+void trace_release(struct trace *t);
+
 /* bool: parts are known to be missing, though not which; queries return what there is. */
 int trace_is_damaged(const struct trace *t);
 /* The database's path, lent. */
@@ -38,6 +51,26 @@ int trace_meta_int(struct trace *t, const char *key, int64_t *ret);
 int trace_meta_real(struct trace *t, const char *key, double *ret);
 /* Of table counters; 0 when there is no such counter. */
 int trace_counter(struct trace *t, const char *name, uint64_t *ret);
+
+/*
+ * Returns 1 when the end was written; 0 when not: it is still being recorded, or its recorder was
+ * killed; or a negative errno.
+ */
+int trace_has_ended(struct trace *t);
+/*
+ * When something was last written to its files, in seconds since 1970, 0 when not known. While a
+ * trace is recorded that is about every second, except when its growth is held back.
+ */
+int64_t trace_last_written_s(const struct trace *t);
+
+/* What was deleted of it to save space. */
+struct trace_trimmed {
+	uint64_t until_ns; /* monotonic: from then on all is there; 0: nothing was deleted */
+	uint64_t n_blocks;
+	uint64_t n_events;
+	uint64_t bytes;
+};
+int trace_get_trimmed(struct trace *t, struct trace_trimmed *ret);
 
 struct trace_summary {
 	uint64_t n_threads;
@@ -77,9 +110,14 @@ struct trace_code {
 	char *name;
 	size_t name_len;
 };
-/* NULL when there is none, or it can't be read. Lent until trace_close(). */
+/* NULL when there is none, or it can't be read. Lent until trace_close() or trace_refresh(). */
 const struct trace_file *trace_get_file(struct trace *t, uint32_t id);
 const struct trace_code *trace_get_code(struct trace *t, uint32_t id);
+/* All of them, by id; NULL from trace_n_…() on. */
+size_t trace_n_files(struct trace *t);
+const struct trace_file *trace_file_nth(struct trace *t, size_t i);
+size_t trace_n_codes(struct trace *t);
+const struct trace_code *trace_code_nth(struct trace *t, size_t i);
 
 /* A file's text, malloc()ed, a NUL byte behind it. -ENOENT when it is missing. */
 int trace_file_source(struct trace *t, uint32_t id, char **ret, size_t *ret_len);
@@ -91,6 +129,10 @@ struct trace_line {
 	uint64_t visits;
 	uint64_t self_ns;
 	uint64_t total_ns;
+	/* Parts of self_ns, where the trace has edges: */
+	uint64_t wait_ns;  /* waiting for something */
+	uint64_t ready_ns; /* for a CPU */
+	uint64_t gil_ns;   /* of wait_ns: known to be for the GIL, a millisecond or more each */
 };
 /* The sum of the line index, in no order; the caller frees. Also on error, as far as read. */
 int trace_sum_lines(struct trace *t, struct trace_line **ret, size_t *ret_n);
@@ -104,6 +146,8 @@ struct trace_block {
 	uint32_t n_events;
 	const void *data; /* for block_decoder_new(); lent for the call */
 	size_t data_len;
+	const void *waits; /* for wait_codec_decode(); NULL: none; lent for the call */
+	size_t waits_len;
 };
 /* Call on_block for all blocks in the order of their writing, until it returns not 0. */
 int trace_each_block(struct trace *t, int (*on_block)(void *ctx, const struct trace_block *block),

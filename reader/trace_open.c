@@ -16,12 +16,14 @@ void trace_free(struct trace *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->n_files; i++)
-		free(t->files[i].path);
-	for (size_t i = 0; i < t->n_codes; i++)
-		free(t->codes[i].name);
+	trace_forget_names(t);
 	free(t->files);
 	free(t->codes);
+	trace_forget_waits(t);
+	for (size_t i = 0; i < TRACE_N_SEEKS; i++)
+		sqlite3_finalize(t->seeks[i]);
+	sqlite3_finalize(t->block_lines);
+	sqlite3_finalize(t->block_gil);
 	unpacker_free(t->unpacker);
 	sqlite3_close(t->db);
 	free(t->path);
@@ -218,6 +220,13 @@ static int check_version(struct trace *t, int id, char *why, size_t why_size)
 			 version, TRACE_VERSION);
 		return -EPROTONOSUPPORT;
 	}
+	if (version < TRACE_VERSION_MIN) {
+		snprintf(why, why_size,
+			 "written by an older trackexec (format %d, this one reads %d to %d); "
+			 "read it with that version",
+			 version, TRACE_VERSION_MIN, TRACE_VERSION);
+		return -EPROTONOSUPPORT;
+	}
 	return 0;
 }
 
@@ -264,6 +273,33 @@ void trace_close(struct trace *t)
 	trace_free(t);
 }
 
+void trace_release(struct trace *t)
+{
+	for (size_t i = 0; i < TRACE_N_SEEKS; i++)
+		sqlite3_reset(t->seeks[i]);
+	if (!sqlite3_get_autocommit(t->db))
+		sqlite3_exec(t->db, "COMMIT", NULL, NULL, NULL);
+}
+
+int trace_refresh(struct trace *t)
+{
+	int code, version = 0;
+
+	trace_release(t);
+	code = sqlite3_exec(t->db, "BEGIN", NULL, NULL, NULL);
+	/* A transaction begins with its first query. */
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(t->db, "SELECT 1 FROM meta LIMIT 1", NULL, NULL, NULL);
+	/* Changes when somebody else has written. */
+	if (code != SQLITE_OK || get_pragma(t, "PRAGMA data_version", &version) != SQLITE_ROW ||
+	    version != t->data_version) {
+		trace_forget_names(t);
+		trace_forget_waits(t);
+	}
+	t->data_version = version;
+	return trace_error(t, code);
+}
+
 int trace_is_damaged(const struct trace *t)
 {
 	return t->is_damaged;
@@ -285,4 +321,17 @@ uint64_t trace_size(const struct trace *t)
 	if (stat(wal_path, &st) == 0)
 		size += (uint64_t)st.st_size;
 	return size;
+}
+
+int64_t trace_last_written_s(const struct trace *t)
+{
+	auto_free char *wal_path = xasprintf("%s-wal", t->path);
+	int64_t last = 0;
+	struct stat st;
+
+	if (stat(t->path, &st) == 0)
+		last = st.st_mtime;
+	if (stat(wal_path, &st) == 0 && st.st_mtime > last)
+		last = st.st_mtime;
+	return last;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,11 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "recorder/denial.h"
+#include "recorder/oncpu/edge_handover.h"
+#include "recorder/oncpu/net_cache.h"
+#include "recorder/oncpu/unix_diag.h"
+#include "recorder/oncpu/wait_link.h"
+#include "recorder/oncpu/wait_source.h"
 #include "recorder/progress.h"
 #include "recorder/target_files.h"
 
@@ -41,11 +47,14 @@ struct attach {
 	bool target_over, command_over;
 	bool stopped_by_user;
 	bool has_trace;
-	bool warned_waiting, warned_disk;
+	bool warned_waiting, warned_disk, told_edges;
 	uint64_t retry_at_ns, retry_delay_ns;
 	uint64_t give_up_at_ns;
-	uint64_t end_at_ns; /* the duration's end, 0: none */
-	int last_status;    /* of the last try to attach */
+	uint64_t end_at_ns;	  /* the duration's end, 0: none */
+	int last_status;	  /* of the last try to attach */
+	struct edge_choice edges; /* of what the worker has */
+	int waits_sock;		  /* where the worker asks why a thread waits; -1: nowhere */
+	struct socket_sources sockets;
 	char found[MESSAGE_TEXT_MAX];
 	char python[MESSAGE_TEXT_MAX];
 	int status; /* enum exit_status */
@@ -156,6 +165,89 @@ static bool is_young(const struct attach *a)
 	return start + YOUNG_NS > now;
 }
 
+static void fail_no_edges(struct attach *a, const char *why)
+{
+	bool is_forbidden = a->edges.status == -EACCES || a->edges.status == -EPERM;
+
+	progress_clear(&a->progress);
+	log_error("process %d cannot be recorded with --edges exact: %s", pid_of(a), why);
+	note_failure(a, is_forbidden ? EXIT_NOT_ALLOWED : EXIT_FAILED);
+	stop(a, "no exact edges");
+}
+
+static void tell_edges(struct attach *a, const char *why)
+{
+	if (a->told_edges)
+		return;
+	a->told_edges = true;
+	if (a->edges.source == EDGES_COARSE)
+		log_debug(
+		    "process %d: waits are known to some 20 ms only, shorter ones not at all: %s",
+		    pid_of(a), why);
+	else
+		log_debug("process %d: waits are not known, since there are no scheduler's figures "
+			  "(schedstat) either: %s",
+			  pid_of(a), why);
+}
+
+/*
+ * Those of an address space before this one end here.
+ * Returns whether there is what was asked for.
+ */
+static bool send_edges(struct attach *a)
+{
+	char why[512];
+
+	edge_choice_done(&a->edges);
+	a->edges = edge_choice_make(a->target, a->config->edges);
+	/* Its end is told elsewhere. */
+	if (a->edges.status < 0 && a->edges.status != -ESRCH) {
+		edge_choice_explain(a->edges.status, why, sizeof(why));
+		if (a->config->edges == EDGE_WISH_EXACT) {
+			fail_no_edges(a, why);
+			return false;
+		}
+		tell_edges(a, why);
+	}
+	edge_handover_send(a->config->sock, &a->edges);
+	return true;
+}
+
+/* Where the worker can ask why a thread waits. */
+static void send_waits(struct attach *a)
+{
+	struct message m;
+	int pair[2];
+
+	if (a->waits_sock >= 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	a->waits_sock = pair[0];
+	message_init(&m, MSG_WAITS);
+	m.fds[0] = pair[1];
+	m.n_fds = 1;
+	message_send(a->config->sock, &m);
+	message_close_fds(&m);
+}
+
+static void on_wait_asked(struct attach *a)
+{
+	struct wait_answer answer;
+	struct wait_ask ask;
+	int r = wait_link_receive(a->waits_sock, &ask);
+
+	if (r == -EAGAIN)
+		return;
+	if (r == 0) {
+		wait_link_answer(a->target, &a->sockets, &ask, &answer);
+		r = wait_link_reply(a->waits_sock, &answer);
+	}
+	/* It does not ask any more; that costs reasons, not the trace. */
+	if (r < 0)
+		close_p(&a->waits_sock);
+	if (r < 0)
+		a->waits_sock = -1;
+}
+
 /* Hand over what the target is now. A failure is kept in last_status. */
 static void send_target(struct attach *a, uint64_t now)
 {
@@ -173,6 +265,11 @@ static void send_target(struct attach *a, uint64_t now)
 		return;
 	}
 	m.n_fds = 2;
+	send_waits(a);
+	if (!send_edges(a)) {
+		message_close_fds(&m);
+		return;
+	}
 	identity_read_command(a->target, m.text, sizeof(m.text));
 	identity_read_executable(a->target, m.path);
 	r = message_send(a->config->sock, &m);
@@ -410,6 +507,7 @@ static void wait_for_events(struct attach *a)
 	    {.fd = a->config->signal_fd, .events = POLLIN},
 	    {.fd = a->phase == OVER ? -1 : a->config->sock, .events = POLLIN},
 	    {.fd = a->target_over ? -1 : a->target->pidfd, .events = POLLIN},
+	    {.fd = a->waits_sock, .events = POLLIN},
 	};
 
 	if (poll(p, sizeof(p) / sizeof(p[0]), wait_ms(a, clock_monotonic_ns())) <= 0)
@@ -418,6 +516,8 @@ static void wait_for_events(struct attach *a)
 		on_signal(a);
 	if (p[1].revents)
 		on_worker_message(a);
+	if (p[3].revents)
+		on_wait_asked(a);
 	if (p[2].revents)
 		on_target_over(a);
 }
@@ -453,6 +553,8 @@ void attach_run(const struct attach_config *config, struct attach_result *ret)
 	    .retry_at_ns = now,
 	    .retry_delay_ns = RETRY_MIN_NS,
 	    .give_up_at_ns = now + PATIENCE_NS,
+	    .waits_sock = -1,
+	    .sockets = {.cache = net_cache_new(), .diag = unix_diag_new(-1)},
 	};
 
 	progress_init(&a.progress, config->quiet);
@@ -461,6 +563,11 @@ void attach_run(const struct attach_config *config, struct attach_result *ret)
 		wait_for_events(&a);
 	}
 	reap_worker(&a);
+	edge_choice_done(&a.edges);
+	net_cache_free(a.sockets.cache);
+	unix_diag_free(a.sockets.diag);
+	close_p(&a.waits_sock);
+	a.waits_sock = -1;
 	/* It may have ended a moment ago. */
 	if (!a.target_over && identity_has_ended(a.target))
 		on_target_over(&a);

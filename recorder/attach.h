@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "recorder/handover.h"
+#include "recorder/oncpu/edge_choice.h"
 #include "recorder/target/identity.h"
 
 struct attach_config {
@@ -19,6 +20,7 @@ struct attach_config {
 	bool is_command;	       /* our own child: wait for it, pass its status on */
 	uint64_t duration_ns;	       /* 0: unlimited */
 	bool quiet;
+	enum edge_wish edges;
 	const char *folder; /* of the trace, for messages */
 	int sock;	    /* to the worker; taken over */
 	pid_t worker;

@@ -27,6 +27,7 @@ struct block_builder {
 	struct source_line *sources;
 	size_t n_sources, cap_sources;
 	struct hash_index source_index;
+	struct block_waits waits;
 };
 
 void block_builder_free(struct block_builder *b)
@@ -38,6 +39,7 @@ void block_builder_free(struct block_builder *b)
 	free(b->source_of);
 	free(b->sources);
 	hash_index_done(&b->source_index);
+	block_waits_done(&b->waits);
 	free(b);
 }
 
@@ -124,8 +126,12 @@ void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep
 	b->last_offset_ns = offset_ns;
 	while (b->depth > keep)
 		pop(b, offset_ns);
-	for (uint32_t i = 0; i < n_frames; i++)
-		push(b, &frames[i], offset_ns)->totals.visits++;
+	for (uint32_t i = 0; i < n_frames; i++) {
+		struct line_totals *t = &push(b, &frames[i], offset_ns)->totals;
+
+		t->visits++;
+		t->entries++;
+	}
 	if (n_frames == 0 && b->depth)
 		source_at(b, b->depth - 1)->totals.visits++;
 	if (b->depth < b->lowest_depth)
@@ -135,12 +141,17 @@ void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep
 
 int block_builder_is_full(const struct block_builder *b)
 {
-	return block_encoder_is_full(b->encoder);
+	return block_encoder_is_full(b->encoder) || b->waits.n_items >= WAITS_MAX;
 }
 
 uint32_t block_builder_n_events(const struct block_builder *b)
 {
 	return block_encoder_n_events(b->encoder);
+}
+
+size_t block_builder_n_waits(const struct block_builder *b)
+{
+	return b->waits.n_items;
 }
 
 static int compare_totals(const void *a, const void *b)
@@ -152,31 +163,107 @@ static int compare_totals(const void *a, const void *b)
 	return (x->line > y->line) - (x->line < y->line);
 }
 
-void block_builder_finish(struct block_builder *b, uint64_t last_ns, struct packer *packer,
-			  struct finished_block *ret)
+/* What a line took when the block ends at end_ns. */
+static struct line_totals totals_until(const struct source_line *source, uint64_t end_ns)
+{
+	struct line_totals t = source->totals;
+
+	if (source->on_stack)
+		t.total_ns += end_ns - source->since_ns;
+	return t;
+}
+
+static void add_off(struct line_totals *line, enum wait_state state, uint64_t ns)
+{
+	if (state == WAIT_FOR_CPU)
+		line->ready_ns += ns;
+	else
+		line->wait_ns += ns;
+}
+
+/* What of it lies after the last event. Returns whether that is anything. */
+static bool clip(const struct block_builder *b, uint64_t *start_ns, uint64_t end_ns)
+{
+	if (*start_ns < b->first_ns + b->last_offset_ns)
+		*start_ns = b->first_ns + b->last_offset_ns;
+	return b->depth > 0 && end_ns > *start_ns;
+}
+
+static struct waits_undo list_wait(struct block_builder *b, uint64_t start_ns, uint64_t end_ns,
+				   const struct off_stretch *off, bool goes_on)
+{
+	const struct line_totals *line = &source_at(b, b->depth - 1)->totals;
+
+	return block_waits_add(&b->waits, b->first_ns, start_ns, end_ns, off, line->file,
+			       line->line, goes_on);
+}
+
+void block_builder_off(struct block_builder *b, const struct off_stretch *off)
+{
+	uint64_t start_ns = off->start_ns;
+
+	if (!clip(b, &start_ns, off->end_ns))
+		return;
+	add_off(&source_at(b, b->depth - 1)->totals, off->state, off->end_ns - start_ns);
+	if (off->end_ns - off->start_ns >= WAIT_LISTED_NS)
+		list_wait(b, start_ns, off->end_ns, off, false);
+}
+
+static void encode_lines(const struct block_builder *b, uint64_t last_ns, uint64_t off_ns,
+			 enum wait_state state, struct finished_block *ret)
 {
 	uint64_t end_ns = last_ns - b->first_ns;
+
+	ret->lines = xreallocarray(NULL, b->n_sources, sizeof(*ret->lines));
+	ret->n_lines = b->n_sources;
+	for (size_t i = 0; i < b->n_sources; i++)
+		ret->lines[i] = totals_until(&b->sources[i], end_ns);
+	if (b->depth) {
+		struct line_totals *top = &ret->lines[b->source_of[b->stack[b->depth - 1]]];
+
+		top->self_ns += end_ns - b->last_offset_ns;
+		add_off(top, state, off_ns);
+	}
+	qsort(ret->lines, ret->n_lines, sizeof(*ret->lines), compare_totals);
+}
+
+void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struct off_stretch *off,
+			  struct packer *packer, const struct stored_block *stored,
+			  struct finished_block *ret)
+{
+	uint64_t off_start_ns = off ? off->start_ns : 0;
+	bool is_off = off && clip(b, &off_start_ns, last_ns);
+	bool is_listed = is_off && last_ns - off->start_ns >= WAIT_LISTED_NS;
+	struct waits_undo undo;
 
 	*ret = (struct finished_block){
 	    .first_ns = b->first_ns,
 	    .last_ns = last_ns,
 	    .lowest_depth = b->lowest_depth,
 	    .n_events = block_encoder_n_events(b->encoder),
-	    .lines = xreallocarray(NULL, b->n_sources, sizeof(*ret->lines)),
-	    .n_lines = b->n_sources,
 	};
-	add_self(b, end_ns);
-	while (b->depth)
-		pop(b, end_ns);
-	for (size_t i = 0; i < b->n_sources; i++)
-		ret->lines[i] = b->sources[i].totals;
-	qsort(ret->lines, ret->n_lines, sizeof(*ret->lines), compare_totals);
-	block_encoder_finish(b->encoder, packer, &ret->data, &ret->data_len);
+	encode_lines(b, last_ns, is_off ? last_ns - off_start_ns : 0,
+		     off ? off->state : WAIT_FOR_SOMETHING, ret);
+	if (!stored->row || ret->n_events > stored->n_events)
+		block_encoder_encode(b->encoder, packer, &ret->data, &ret->data_len);
+	ret->n_waits = b->waits.n_items;
+	if (is_listed)
+		undo = list_wait(b, off_start_ns, last_ns, off, true);
+	ret->waits_mark = block_waits_mark(&b->waits);
+	if (ret->waits_mark && ret->waits_mark != stored->waits_mark)
+		block_waits_encode(&b->waits, packer, &ret->waits, &ret->waits_len);
+	ret->wait_totals = block_waits_copy_totals(&b->waits, &ret->n_wait_totals);
+	if (is_listed)
+		block_waits_undo(&b->waits, &undo);
 }
 
 void finished_block_done(struct finished_block *f)
 {
 	free(f->data);
+	free(f->waits);
+	free(f->wait_totals);
 	free(f->lines);
+	if (!f->is_open)
+		free(f->stored.lines);
 	*f = (struct finished_block){0};
 }

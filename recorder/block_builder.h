@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "recorder/block_waits.h"
+
 struct packer;
 
 struct stack_frame {
@@ -22,20 +24,46 @@ struct line_totals {
 	uint32_t file;
 	int32_t line;
 	uint64_t visits;   /* entered, or on top again after what it had called returned */
+	uint64_t entries;  /* entered */
 	uint64_t self_ns;  /* on top of the stack */
 	uint64_t total_ns; /* anywhere on the stack; counts once however often it is there */
+	/* Parts of self_ns, as far as that is known: */
+	uint64_t wait_ns;  /* off the CPU, waiting for something */
+	uint64_t ready_ns; /* off the CPU, as others had it */
+};
+
+/* What of a block is in the database already. All zeros: nothing. */
+struct stored_block {
+	int64_t row;
+	uint64_t last_ns;
+	uint32_t n_events;
+	uint64_t waits_mark;	   /* see block_waits_mark() */
+	size_t n_waits;		   /* without one that goes on */
+	struct line_totals *lines; /* owned; by file, then line */
+	size_t n_lines;
 };
 
 struct finished_block {
-	uint16_t thread; /* for the caller's use */
+	/* For the caller's use. */
+	uint16_t thread;
+	int is_open;		    /* bool: it will go on */
+	struct stored_block stored; /* lines lent while it is open */
+	int64_t row;
+
 	uint64_t first_ns;
 	uint64_t last_ns;
 	uint32_t lowest_depth;
 	uint32_t n_events;
-	uint8_t *data; /* owned, as are the lines */
+	uint8_t *data; /* owned, as are the lines; NULL: as it was stored */
 	size_t data_len;
 	struct line_totals *lines; /* by file, then line */
 	size_t n_lines;
+	uint64_t waits_mark; /* 0: none */
+	size_t n_waits;
+	uint8_t *waits; /* NULL: as it was stored */
+	size_t waits_len;
+	struct wait_totals *wait_totals;
+	size_t n_wait_totals;
 };
 
 struct block_builder;
@@ -55,12 +83,22 @@ void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep
 			const struct stack_frame *frames, uint32_t n_frames);
 int block_builder_is_full(const struct block_builder *b); /* bool */
 uint32_t block_builder_n_events(const struct block_builder *b);
+size_t block_builder_n_waits(const struct block_builder *b);
 
 /*
- * Close the block: its last stack is known until last_ns. The builder can only be freed then.
- * @ret  filled in but for the thread; the caller frees it with finished_block_done()
+ * Since the last step the thread was off the CPU for a while. Stretches come in order and do not
+ * overlap; what is before the last step of one is taken to have been part of that.
  */
-void block_builder_finish(struct block_builder *b, uint64_t last_ns, struct packer *packer,
+void block_builder_off(struct block_builder *b, const struct off_stretch *off);
+
+/*
+ * The block so far, its last stack known until last_ns. It may go on afterwards.
+ * @off     it is off the CPU since off->start_ns and still was at last_ns; NULL: it was not
+ * @stored  what of it is in the database: what has not changed since is not encoded
+ * @ret     filled in but for what is for the caller's use; freed with finished_block_done()
+ */
+void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struct off_stretch *off,
+			  struct packer *packer, const struct stored_block *stored,
 			  struct finished_block *ret);
 void finished_block_done(struct finished_block *f);
 

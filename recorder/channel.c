@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/read_fully.h"
 #include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "recorder/target/mappings.h"
@@ -55,24 +55,17 @@ static int read_whole_file(int fd, char **ret_text, size_t *ret_len)
 {
 	auto_free char *text = NULL;
 	struct stat st;
-	size_t len = 0;
-	ssize_t n;
+	size_t len;
+	int r;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size < 0 || st.st_size > SOURCE_MAX_BYTES)
 		return -EFBIG;
 	text = xmalloc((size_t)st.st_size + 1);
-	while (len < (size_t)st.st_size) {
-		n = pread(fd, text + len, (size_t)st.st_size - len, (off_t)len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
+	r = read_fully(fd, text, (size_t)st.st_size, &len);
+	if (r < 0)
+		return r;
 	text[len] = '\0';
 	*ret_text = steal_ptr(text);
 	*ret_len = len;

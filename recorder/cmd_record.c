@@ -272,6 +272,7 @@ static int record(const struct record_options *options)
 		.is_command = options->command,
 		.duration_ns = options->duration_ns,
 		.quiet = options->quiet,
+		.edges = options->edges,
 		.folder = r.folder,
 		.sock = r.sock,
 		.worker = r.worker,
@@ -322,6 +323,10 @@ const struct command cmd_record = {
 	    "  -r, --rate HZ         snapshots per second: 5000 (default), 1k, 10khz, max\n"
 	    "  -d, --duration TIME   stop after that long: 10 (seconds), 500ms, 5min;\n"
 	    "                        default: when the process ends, or on Ctrl-C\n"
+	    "      --edges HOW       how to tell when threads wait: exact (the kernel's\n"
+	    "                        context switches), coarse (the scheduler's figures, to\n"
+	    "                        some 20 ms), none; default auto: the best that is\n"
+	    "                        permitted (-v says why it is not exact)\n"
 	    "\n"
 	    "Where to:\n"
 	    "  -o, --output DIR      folder for the trace, new or empty\n"

@@ -12,14 +12,26 @@
 
 struct cpu_placement;
 
-/* Takes note of where the calling thread is allowed to run. It and the main thread give way. */
-struct cpu_placement *cpu_placement_new(int pid);
+enum cpu_placement_state {
+	PLACEMENT_UNKNOWN, /* can't be asked, or there is only one CPU and so nothing to ask for */
+	PLACEMENT_WAITING,
+	PLACEMENT_RUNNING, /* on a CPU, or waiting for one */
+};
+
+/*
+ * Takes note of where the calling thread is allowed to run. It and the main thread give way.
+ * @pid      0: unknown
+ * @stat_fd  of /proc/PID/stat, for where nothing can be opened: only this is read, and only the
+ *           main thread followed. Lent, must outlive what is returned; -1: none
+ */
+struct cpu_placement *cpu_placement_new(int pid, int stat_fd);
 void cpu_placement_free(struct cpu_placement *p);
 
 /*
- * Look where thread tid of the process is running and give way if that is here. A few
- * microseconds; to be called some tens of times a second, always from the same thread.
+ * Look where thread tid (0: the main one) of the process is running and give way if that is here.
+ * A few microseconds; to be called some tens of times a second, always from the same thread.
+ * Returns what the thread that was asked for, or the main one, is doing.
  */
-void cpu_placement_update(struct cpu_placement *p, uint64_t tid);
+enum cpu_placement_state cpu_placement_update(struct cpu_placement *p, uint64_t tid);
 
 #endif

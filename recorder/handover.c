@@ -10,6 +10,9 @@
 /* What travels as bytes. */
 #define MESSAGE_BYTES offsetof(struct message, fds)
 
+/* As the kernel has it: a status below is none, and its sign could not even be changed. */
+#define ERRNO_MAX 4095
+
 union control {
 	struct cmsghdr align;
 	char bytes[CMSG_SPACE(MESSAGE_FDS_MAX * sizeof(int))];
@@ -90,6 +93,8 @@ int message_receive(int sock, struct message *ret)
 		message_close_fds(ret);
 		return -EBADMSG;
 	}
+	if (ret->status < -ERRNO_MAX)
+		ret->status = -EBADMSG;
 	ret->path[sizeof(ret->path) - 1] = '\0';
 	ret->text[sizeof(ret->text) - 1] = '\0';
 	return 0;

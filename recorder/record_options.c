@@ -15,6 +15,7 @@ enum option_code {
 	OPT_ALL = 256,
 	OPT_PACKAGES,
 	OPT_NAME,
+	OPT_EDGES,
 };
 
 static const struct option long_options[] = {
@@ -25,6 +26,7 @@ static const struct option long_options[] = {
     {"packages", required_argument, NULL, OPT_PACKAGES},
     {"all", no_argument, NULL, OPT_ALL},
     {"name", required_argument, NULL, OPT_NAME},
+    {"edges", required_argument, NULL, OPT_EDGES},
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -119,6 +121,24 @@ static int set_duration(struct record_options *o, const char *text)
 	return -EINVAL;
 }
 
+static int set_edges(struct record_options *o, const char *text)
+{
+	static const char *const names[] = {
+	    [EDGE_WISH_AUTO] = "auto",
+	    [EDGE_WISH_EXACT] = "exact",
+	    [EDGE_WISH_COARSE] = "coarse",
+	    [EDGE_WISH_NONE] = "none",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(text, names[i]) == 0) {
+			o->edges = (enum edge_wish)i;
+			return 0;
+		}
+	log_error("--edges %s: give auto, exact, coarse or none", text);
+	return -EINVAL;
+}
+
 static int set_option(struct record_options *o, int code)
 {
 	switch (code) {
@@ -139,6 +159,8 @@ static int set_option(struct record_options *o, int code)
 	case OPT_ALL:
 		o->follow = FOLLOW_ALL;
 		return 0;
+	case OPT_EDGES:
+		return set_edges(o, optarg);
 	case OPT_NAME:
 		o->name = optarg;
 		return check_name(optarg);

@@ -7,10 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "recorder/oncpu/edge_choice.h"
 #include "recorder/sampler.h"
+#include "recorder/trace_name.h"
 
 #define RECORD_RATE_DEFAULT_HZ 5000
-#define TRACE_NAME_MAX	       64
 
 struct record_options {
 	pid_t pid;	      /* 0: a command is to be started */
@@ -18,6 +19,7 @@ struct record_options {
 	const char *output;   /* part of argv; NULL: the default */
 	const char *name;     /* part of argv; NULL: the default */
 	double rate_hz;	      /* 0: as fast as it goes */
+	enum edge_wish edges;
 	uint64_t duration_ns; /* 0: unlimited */
 	enum follow_mode follow;
 	char **packages;	   /* NULL-terminated, for FOLLOW_PACKAGES */

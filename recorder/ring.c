@@ -8,12 +8,18 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "common/xalloc.h"
 
 #define CACHE_LINE   64
 #define RECORD_ALIGN ((size_t)8)
+/*
+ * An empty ring is begun anew once this part of it has been used. A consumer that keeps up then
+ * never sees more of it, and what is never touched costs no memory.
+ */
+#define RESTART_FROM(size) ((size) / 16)
 
 /* The padding is what it is about. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct ring {
@@ -68,6 +74,18 @@ static size_t room_for(struct ring *r, size_t need)
 	return r->size - (r->head - r->seen_consumed);
 }
 
+/* May the ring be begun anew with a record of this size? Only if nothing at all is in it. */
+static bool may_restart(struct ring *r, size_t size)
+{
+	size_t offset = r->head & (r->size - 1);
+
+	if (offset < RESTART_FROM(r->size) || offset < size ||
+	    r->head != atomic_load_explicit(&r->published, memory_order_relaxed))
+		return false;
+	r->seen_consumed = atomic_load_explicit(&r->consumed, memory_order_acquire);
+	return r->seen_consumed == r->head;
+}
+
 void *ring_append(struct ring *r, uint16_t kind, size_t size)
 {
 	size_t to_end = r->size - (r->head & (r->size - 1)), pad;
@@ -76,7 +94,7 @@ void *ring_append(struct ring *r, uint16_t kind, size_t size)
 	assert(size >= sizeof(*h) && size <= r->size / 4);
 	size = (size + RECORD_ALIGN - 1) & ~(RECORD_ALIGN - 1);
 	/* A record is never split: what does not fit before the end is filled. */
-	pad = size > to_end ? to_end : 0;
+	pad = size > to_end || may_restart(r, size) ? to_end : 0;
 	if (room_for(r, pad + size) < pad + size)
 		return NULL;
 	if (pad) {

@@ -20,6 +20,7 @@ enum record_kind {
 	RECORD_CODE,	   /* struct record_code: a code object, before its first use */
 	RECORD_GAP,	   /* struct record_gap: time in which we did not look */
 	RECORD_COUNTERS,   /* struct record_counters: totals so far */
+	RECORD_OFF,	   /* struct record_off: a thread was off the CPU, or still is */
 	RECORD_PAD,	   /* filler at the ring's end, never seen by a consumer */
 };
 
@@ -89,6 +90,21 @@ struct record_counters {
 	uint64_t lines_unknown;	  /* frames published without a line */
 	uint64_t names_truncated; /* names or file names longer than the limit */
 	uint64_t busy_ns;	  /* time in which a thread was running Python code, about */
+};
+
+/*
+ * From start_ns to h.time_ns (is_open: at least until then) the thread was off the CPU. Told at the
+ * end, and of longer waits also, once, while they go on. Its stack did not change meanwhile.
+ *
+ * With coarse edges all of that is right about: it may be told late, so that stacks of times after
+ * its start, and even after its end, have come before it. What counts of it is the part after the
+ * last of them.
+ */
+struct record_off {
+	struct record_header h;
+	uint64_t start_ns;
+	uint32_t state;	  /* EDGE_WAITING or EDGE_READY, see oncpu/edge_events.h */
+	uint32_t is_open; /* bool */
 };
 
 struct ring;

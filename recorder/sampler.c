@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "recorder/sampler.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/xalloc.h"
+#include "recorder/oncpu/edges_coarse.h"
 #include "recorder/sampler_private.h"
 
 #define COUNTERS_NS NS_PER_S
@@ -17,11 +21,8 @@
  * more than the looks themselves, nor so seldom that a new thread would be missed for long.
  */
 #define RARE_MIN_NS (5 * NS_PER_MS)
-#define RARE_MAX_NS (100 * NS_PER_MS)
+#define RARE_MAX_NS (250 * NS_PER_MS)
 #define RARE_ROUNDS 25
-
-/* A batch is ended early when its stacks take so much of the ring. */
-#define BATCH_MAX_BYTES ((uint64_t)512 * 1024)
 
 /* So often a thread that waits is looked at again before a stack that had to be cut is told. */
 #define MAX_CUT_LOOKS 64
@@ -29,16 +30,15 @@
 /* Threads that may have run unseen are looked at so many per round. */
 #define STALE_PER_ROUND 4
 
-/* As fast as it goes, the GIL is watched once in so many rounds, and whenever nothing changes. */
+/*
+ * As fast as it goes, the GIL is watched once in so many rounds; more often while nothing changes,
+ * since the thread that is looked at may wait and another one run.
+ */
 #define ROUNDS_PER_WATCH    32
 #define UNCHANGED_PER_WATCH 4
 
-/* Rounds that were missed by less than this are made up for; more is a pause of the recorder. */
-#define CATCH_UP_NS (20 * NS_PER_MS)
-#define PAUSE_NS    (10 * NS_PER_MS)
-
-/* Longer waits are slept in pieces, to see soon that we are to stop. */
-#define NAP_NS (100 * NS_PER_MS)
+/* Longer waits are slept in pieces, to see soon that we are to stop, or that the rate changed. */
+#define NAP_NS (200 * NS_PER_MS)
 
 /* Snapshots of one look that were not provable, before it is given up; and before new code
  * objects are left out.
@@ -48,13 +48,6 @@
 
 /* So long nothing can be read, though the address space is there: the interpreter is gone. */
 #define UNREADABLE_NS (5 * NS_PER_S)
-
-/*
- * A target whose data stack has several chunks maps and unmaps them as it goes, for which it needs
- * its memory map to itself; each of our reads holds that for a moment. Between two looks at such
- * a stack we keep away for so many times as long as the look took.
- */
-#define KEEP_AWAY_FACTOR 4
 
 struct sampler *sampler_new(struct memory *mem, const struct py_runtime *py, struct ring *ring,
 			    const struct sampler_config *config, uint32_t first_code,
@@ -66,6 +59,8 @@ struct sampler *sampler_new(struct memory *mem, const struct py_runtime *py, str
 	s->py = py;
 	s->ring = ring;
 	s->config = config;
+	atomic_init(&s->rate_hz, config->rate_hz);
+	atomic_init(&s->progress.rate_hz, config->rate_hz);
 	s->codes = py_codes_new(mem, &py->layout);
 	s->stacks = py_stacks_new(mem, &py->layout, s->codes);
 	s->next_code = first_code;
@@ -73,6 +68,8 @@ struct sampler *sampler_new(struct memory *mem, const struct py_runtime *py, str
 	s->batch = 1;
 	s->batch_next_code = first_code;
 	s->batch_next_thread = first_thread;
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	sampler_open_edges(s);
 	return s;
 }
 
@@ -81,7 +78,11 @@ void sampler_free(struct sampler *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->n_tracks; i++)
-		sampler_free_track(s->tracks[i]);
+		sampler_free_track(s, s->tracks[i]);
+	edges_free(s->edges);
+	edges_coarse_free(s->coarse);
+	if (s->wake_fd >= 0)
+		close(s->wake_fd);
 	free(s->tracks);
 	free(s->listed);
 	free(s->gils);
@@ -93,6 +94,21 @@ void sampler_free(struct sampler *s)
 	py_stacks_free(s->stacks);
 	py_codes_free(s->codes);
 	free(s);
+}
+
+void sampler_set_rate(struct sampler *s, double rate_hz)
+{
+	assert(rate_hz >= 0);
+	atomic_store_explicit(&s->rate_hz, rate_hz, memory_order_relaxed);
+}
+
+void sampler_wake(struct sampler *s)
+{
+	uint64_t one = 1;
+
+	/* When it is full, it is awake. */
+	if (write(s->wake_fd, &one, sizeof(one)) < 0)
+		return;
 }
 
 const struct sampler_progress *sampler_get_progress(const struct sampler *s)
@@ -149,6 +165,8 @@ static void count_snapshot(struct sampler *s)
  */
 static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t *now_ns)
 {
+	uint64_t off_since_ns = sampler_is_off(t) ? t->edge->since_ns : 0;
+	uint64_t began_ns = *now_ns;
 	int r = -EAGAIN;
 
 	t->stale = false;
@@ -156,8 +174,14 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 		uint32_t proven;
 
 		py_stacks_set_loading(s->stacks, i < MAX_LOADING_TRIES);
+		py_stacks_set_still(s->stacks, off_since_ns != 0);
 		r = py_stack_read(s->stacks, t->stack, *now_ns, &s->snap);
 		*now_ns = clock_monotonic_ns();
+		if (off_since_ns && !sampler_was_off(s, t, off_since_ns, *now_ns)) {
+			off_since_ns = 0;
+			r = -EAGAIN;
+			s->snap.n = 0; /* nothing of it is proven */
+		}
 		if (r == -EAGAIN && (i < MAX_TRIES - 1 || !s->snap.n))
 			continue;
 		if (r == -EAGAIN)
@@ -175,16 +199,24 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 		/* A thread that waits is not looked at by itself again, but it stays as it is. */
 		t->stale =
 		    is_waiting && s->snap.cut != PY_NOT_CUT && t->n_cut_looks++ < MAX_CUT_LOOKS;
-		if (t->stale)
+		if (t->stale) {
+			s->is_quiet = false;
 			return 0;
+		}
 		t->n_cut_looks = 0;
 		count_snapshot(s);
-		sampler_emit(s, t, *now_ns);
+		sampler_emit(s, t,
+			     off_since_ns ? sampler_time_of_stop(s, t, off_since_ns, *now_ns)
+					  : sampler_time_of_look(s, t, began_ns, *now_ns),
+			     *now_ns);
+		t->looked_ns = *now_ns;
+		s->is_quiet &= !t->changed;
 		return 0;
 	}
 	if (r == -ESRCH)
 		return r;
 	t->changed = false;
+	s->is_quiet = false; /* for all we know */
 	count_drop(s, r == -EAGAIN ? DROP_TORN : DROP_UNREADABLE);
 	/* A thread state that can't be read has mostly gone with its thread. */
 	if (r != -EAGAIN)
@@ -221,6 +253,8 @@ static int look_at_running(struct sampler *s, uint64_t *now_ns, bool *changed)
 
 	*changed = false;
 	if (s->n_tracks == 1) {
+		if (sampler_is_off(s->tracks[0]))
+			return 0;
 		r = look_at(s, s->tracks[0], false, now_ns);
 		*changed = s->tracks[0]->changed;
 		return r;
@@ -228,7 +262,7 @@ static int look_at_running(struct sampler *s, uint64_t *now_ns, bool *changed)
 	for (size_t i = 0; i < s->n_gils && r == 0; i++) {
 		struct track *t = s->gils[i].holder;
 
-		if (!t)
+		if (!t || sampler_is_off(t))
 			continue;
 		r = look_at(s, t, false, now_ns);
 		*changed |= t->changed;
@@ -237,28 +271,50 @@ static int look_at_running(struct sampler *s, uint64_t *now_ns, bool *changed)
 }
 
 /*
+ * A GIL tells who to look at. Where there is one thread only it tells one that computes from one
+ * that waits, which is of interest while neither is seen to get on.
+ */
+static bool is_watch_due(const struct sampler *s)
+{
+	bool is_turn = s->n_unchanged && s->n_unchanged % UNCHANGED_PER_WATCH == 0;
+
+	/* Where there is one, it would only make the look late. */
+	if (s->is_watch_wanted && s->n_tracks > 1)
+		return true;
+	if (s->n_tracks == 1)
+		return s->config->slows_when_idle && (is_turn || pace_is_backed_off(&s->pace));
+	return s->pace.interval_ns || is_turn || s->n_rounds % ROUNDS_PER_WATCH == 0;
+}
+
+/*
  * One round: everything that may have changed. Returns 0, or -ESRCH, or -EFAULT when nothing
  * could be read.
  */
-static int round_of_looks(struct sampler *s, uint64_t *now_ns, bool watch)
+static int round_of_looks(struct sampler *s, uint64_t *now_ns)
 {
 	bool changed;
 	int r;
 
+	s->last_round_ns = s->round_ns;
+	s->round_ns = *now_ns;
+	s->is_quiet = true;
+	sampler_take_edges(s, *now_ns);
 	if (*now_ns >= s->list_due_ns) {
 		r = sampler_list_threads(s, *now_ns);
 		if (r == -ESRCH || (r < 0 && s->n_tracks == 0))
 			return r == -EAGAIN ? 0 : r;
 	}
-	if (s->n_tracks > 1 && watch) {
+	if (is_watch_due(s)) {
+		s->is_watch_wanted = false;
 		r = sampler_watch_gils(s);
 		if (r < 0)
 			return r;
 	}
 	r = look_at_running(s, now_ns, &changed);
-	if (r == 0 && s->n_tracks > 1)
+	if (r == 0 && (s->n_tracks > 1 || s->edges))
 		r = look_at_stale(s, now_ns);
 	s->n_unchanged = changed ? 0 : s->n_unchanged + 1;
+	s->n_rounds++;
 	return r;
 }
 
@@ -282,21 +338,23 @@ static void tell_counters(struct sampler *s, uint64_t now_ns)
 /* What is due now and then. */
 static int housekeeping(struct sampler *s, uint64_t now_ns)
 {
-	if (now_ns - s->batch_start_ns >= s->batch_length_ns || s->batch_bytes > BATCH_MAX_BYTES) {
+	if (sampler_is_batch_over(s, now_ns)) {
 		int r = sampler_end_batch(s, now_ns);
 
 		if (r < 0)
 			return r;
 	}
+	sampler_tell_waits(s, now_ns);
 	if (now_ns >= s->counters_due_ns)
 		tell_counters(s, now_ns);
-	if (now_ns >= s->placement_due_ns && s->n_tracks) {
+	if (now_ns >= s->placement_due_ns && s->n_tracks && !sampler_may_rest(s)) {
 		const struct track *t = s->tracks[0];
 
 		s->placement_due_ns = now_ns + s->rare_ns;
 		if (s->n_tracks > 1 && s->n_gils && s->gils[0].holder)
 			t = s->gils[0].holder;
-		cpu_placement_update(s->placement, t->id.native_id);
+		s->is_running =
+		    cpu_placement_update(s->placement, t->id.native_id) == PLACEMENT_RUNNING;
 	}
 	return 0;
 }
@@ -313,7 +371,7 @@ static int settle_failure(struct sampler *s, int r, uint64_t now_ns)
 	return now_ns - s->unreadable_since_ns > UNREADABLE_NS ? -EFAULT : 0;
 }
 
-static void sleep_until(uint64_t ns)
+void sampler_sleep_until(uint64_t ns)
 {
 	struct timespec at = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 
@@ -321,54 +379,85 @@ static void sleep_until(uint64_t ns)
 		;
 }
 
-/* Wait for the next round of a given rate; returns when the one after it is due. */
-static uint64_t wait_for_round(struct sampler *s, uint64_t due_ns, uint64_t interval_ns,
-			       const atomic_bool *stop)
+/* How often what is looked at now and then is looked at follows the interval. */
+static void adopt_interval(struct sampler *s, uint64_t now_ns)
 {
-	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t rare_ns = RARE_ROUNDS * s->pace.interval_ns;
 
-	while (now_ns < due_ns && !atomic_load_explicit(stop, memory_order_relaxed)) {
-		sleep_until(due_ns - now_ns > NAP_NS ? now_ns + NAP_NS : due_ns);
-		now_ns = clock_monotonic_ns();
-	}
-	if (now_ns < due_ns)
-		return due_ns;
-	if (now_ns - due_ns > PAUSE_NS && now_ns - due_ns > 4 * interval_ns)
-		sampler_emit_gap(s, due_ns, now_ns, GAP_RECORDER_PAUSED,
-				 (now_ns - due_ns) / interval_ns);
-	if (now_ns - due_ns > CATCH_UP_NS && now_ns - due_ns > interval_ns)
-		due_ns = now_ns;
-	return due_ns + interval_ns;
+	if (s->rare_ns && s->pace.interval_ns == s->paced_ns)
+		return;
+	s->paced_ns = s->pace.interval_ns;
+	if (rare_ns < RARE_MIN_NS)
+		rare_ns = RARE_MIN_NS;
+	if (rare_ns > RARE_MAX_NS)
+		rare_ns = RARE_MAX_NS;
+	s->rare_ns = rare_ns;
+	if (s->list_due_ns)
+		sampler_plan_list(s);
+	if (s->placement_due_ns > now_ns + rare_ns)
+		s->placement_due_ns = now_ns + rare_ns;
+	atomic_store_explicit(&s->progress.is_backed_off, pace_is_backed_off(&s->pace),
+			      memory_order_relaxed);
 }
 
-/*
- * As fast as it goes: the next round begins at once, except that a target may need us away (see
- * KEEP_AWAY_FACTOR). A round that took far longer than its reads was not running for most of it.
- * Returns the time.
- */
-static uint64_t follow_on(struct sampler *s, uint64_t started_ns, uint64_t now_ns)
+/* Another thread may have asked for another rate. */
+static void adopt_rate(struct sampler *s, uint64_t now_ns)
+{
+	double rate_hz = atomic_load_explicit(&s->rate_hz, memory_order_relaxed);
+
+	if (rate_hz != s->pace.rate_hz) {
+		pace_set_rate(&s->pace, rate_hz, now_ns);
+		atomic_store_explicit(&s->progress.rate_hz, rate_hz, memory_order_relaxed);
+	}
+	adopt_interval(s, now_ns);
+}
+
+static void end_round(struct sampler *s, uint64_t now_ns)
 {
 	uint64_t multi_chunk = py_stacks_get_counters(s->stacks)->multi_chunk;
+	struct pace_round seen = {
+	    .is_quiet = s->is_quiet && s->n_tracks && !s->is_gil_held && !s->has_gil_moved &&
+			!s->is_running && !(s->n_tracks > 1 && s->maybe_stale),
+	    .needs_keep_away = multi_chunk != s->multi_chunk_seen,
+	};
 
-	if (now_ns - started_ns > PAUSE_NS && s->n_tracks)
-		sampler_emit_gap(s, started_ns, now_ns, GAP_RECORDER_PAUSED, 0);
-	if (multi_chunk == s->multi_chunk_seen)
-		return now_ns;
 	s->multi_chunk_seen = multi_chunk;
-	sleep_until(now_ns + KEEP_AWAY_FACTOR *
-				 (now_ns - started_ns < PAUSE_NS ? now_ns - started_ns : PAUSE_NS));
-	return clock_monotonic_ns();
+	pace_end_round(&s->pace, &seen, now_ns);
 }
 
-static void begin(struct sampler *s, uint64_t now_ns, uint64_t interval_ns)
+/* Returns the time, which is that of the next round unless we are to stop. */
+static uint64_t wait_for_round(struct sampler *s, uint64_t now_ns, const atomic_bool *stop)
 {
-	s->rare_ns = RARE_ROUNDS * interval_ns;
-	if (s->rare_ns < RARE_MIN_NS)
-		s->rare_ns = RARE_MIN_NS;
-	if (s->rare_ns > RARE_MAX_NS)
-		s->rare_ns = RARE_MAX_NS;
-	s->placement = cpu_placement_new(s->config->pid);
-	s->batch_start_ns = now_ns;
+	struct pace_pause pause;
+
+	/* Each look at a thread reads the clock, but there may have been none. */
+	if (now_ns < s->pace.due_ns || now_ns == s->pace.started_ns)
+		now_ns = clock_monotonic_ns();
+	adopt_rate(s, now_ns);
+	if (sampler_shall_rest(s, now_ns)) {
+		now_ns = sampler_rest(s, now_ns);
+		pace_rest_over(&s->pace, now_ns, sampler_delay_after_rest(s));
+	}
+	while (now_ns < s->pace.due_ns) {
+		if (atomic_load_explicit(stop, memory_order_relaxed))
+			return now_ns;
+		sampler_pause(s, now_ns,
+			      s->pace.due_ns - now_ns > NAP_NS ? now_ns + NAP_NS : s->pace.due_ns);
+		now_ns = clock_monotonic_ns();
+		adopt_rate(s, now_ns);
+	}
+	if (pace_begin_round(&s->pace, now_ns, &pause) && s->n_tracks)
+		sampler_emit_gap(s, pause.start_ns, pause.end_ns, GAP_RECORDER_PAUSED,
+				 pause.n_missed);
+	return now_ns;
+}
+
+static void begin(struct sampler *s, uint64_t now_ns)
+{
+	pace_init(&s->pace, s->config->rate_hz, s->config->slows_when_idle, now_ns);
+	adopt_rate(s, now_ns);
+	s->placement = cpu_placement_new(s->config->pid, s->config->stat_fd);
+	s->batch_start_ns = s->begun_ns = now_ns;
 	s->batch_length_ns = 10 * NS_PER_MS;
 	s->counters_due_ns = now_ns + COUNTERS_NS / 10;
 	/* Default slack is 50 us, half an interval at 10 kHz. */
@@ -377,26 +466,19 @@ static void begin(struct sampler *s, uint64_t now_ns, uint64_t interval_ns)
 
 int sampler_run(struct sampler *s, const atomic_bool *stop)
 {
-	double rate = s->config->rate_hz;
-	uint64_t interval_ns = rate > 0 ? (uint64_t)(1e9 / rate) : 0;
-	uint64_t now_ns = clock_monotonic_ns(), due_ns = now_ns + interval_ns;
+	uint64_t now_ns = clock_monotonic_ns();
 	int r = 0;
 
-	begin(s, now_ns, interval_ns);
-	for (uint64_t round = 0; r == 0 && !atomic_load_explicit(stop, memory_order_relaxed);
-	     round++) {
-		uint64_t started_ns = now_ns;
-		bool watch = interval_ns || round % ROUNDS_PER_WATCH == 0 ||
-			     s->n_unchanged >= UNCHANGED_PER_WATCH;
-
-		r = settle_failure(s, round_of_looks(s, &now_ns, watch), now_ns);
+	begin(s, now_ns);
+	while (r == 0 && !atomic_load_explicit(stop, memory_order_relaxed)) {
+		r = round_of_looks(s, &now_ns);
+		s->is_quiet &= r == 0;
+		r = settle_failure(s, r, now_ns);
 		if (r == 0)
 			r = housekeeping(s, now_ns);
-		if (r == 0 && interval_ns) {
-			due_ns = wait_for_round(s, due_ns, interval_ns, stop);
-			now_ns = clock_monotonic_ns();
-		} else if (r == 0) {
-			now_ns = follow_on(s, started_ns, now_ns);
+		if (r == 0) {
+			end_round(s, now_ns);
+			now_ns = wait_for_round(s, now_ns, stop);
 		}
 	}
 	if (r == -ESRCH) {

@@ -7,13 +7,17 @@
 #define RECORDER_SAMPLER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "recorder/ring.h"
 #include "recorder/target/memory.h"
 
+struct edge_inbox;
+struct edge_rings;
 struct py_runtime;
 struct sampler;
+struct wait_queue;
 
 /* Which code is followed. */
 enum follow_mode {
@@ -23,11 +27,24 @@ enum follow_mode {
 };
 
 struct sampler_config {
-	double rate_hz; /* 0: as fast as it goes */
+	double rate_hz; /* at first; 0: as fast as it goes */
+	/*
+	 * Whether a target that waits may be looked at less often, as pace.h says, until it is seen
+	 * to run again.
+	 */
+	bool slows_when_idle;
 	enum follow_mode follow;
 	const char *const
 	    *packages; /* NULL-terminated, for FOLLOW_PACKAGES; outlives the sampler */
 	int pid;       /* for /proc/PID/task/TID/stat: which CPU a thread runs on; 0: unknown */
+	/* Instead of these, of /proc/PID/stat (see cpu_placement.h); outlives the sampler; -1: none
+	 */
+	int stat_fd;
+	/* When its threads are on a CPU; NULL, or with a status: not known. Taken out of it. */
+	struct edge_rings *edges;
+	/* Where figures arrive that are asked for through `waits`, when edges are coarse. */
+	struct edge_inbox *edge_inbox;
+	struct wait_queue *waits; /* who is told of threads that begin to wait; NULL: nobody */
 };
 
 /* Figures for a progress line, readable from any thread while the sampler runs. */
@@ -36,6 +53,8 @@ struct sampler_progress {
 	_Atomic uint64_t cut;
 	_Atomic uint64_t dropped;
 	_Atomic uint64_t threads;
+	_Atomic double rate_hz;	    /* in effect, as it was set */
+	_Atomic bool is_backed_off; /* but nothing happens: looks are rarer than that */
 };
 
 /*
@@ -54,6 +73,15 @@ void sampler_free(struct sampler *s);
  * counters; does not call ring_finish().
  */
 int sampler_run(struct sampler *s, const atomic_bool *stop);
+
+/* It is to see that *stop is set, or another rate, at once, also when it rests. Any thread. */
+void sampler_wake(struct sampler *s);
+
+/*
+ * Sample at another rate from now on; 0: as fast as it goes, never negative. From any thread, also
+ * before sampler_run(). In effect after a round, 200 ms at the latest; it is no gap.
+ */
+void sampler_set_rate(struct sampler *s, double rate_hz);
 
 const struct sampler_progress *sampler_get_progress(const struct sampler *s);
 uint32_t sampler_next_code(const struct sampler *s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * From snapshots to records. Records of a batch are published only after every code object that
- * was used in it has been found unchanged (see py_code.h); young ones are checked with each
+ * was used in it has been found unchanged (see py_codes.h); young ones are checked with each
  * snapshot, because code that comes and goes mostly does so soon.
  */
 #include <errno.h>
@@ -17,9 +17,26 @@
 #define YOUNG_NS     (250 * NS_PER_MS)
 #define MAX_YOUNG_NS (16 * NS_PER_S)
 
-/* A batch is short while code objects come and go, because what can't be proven is lost whole. */
-#define BATCH_MIN_NS (2 * NS_PER_MS)
-#define BATCH_MAX_NS (160 * NS_PER_MS)
+/*
+ * What can't be proven is lost whole, so a batch is short, and shorter while code objects come and
+ * go; but it takes so many times as long as its proof, whose cost grows with the code in use.
+ */
+#define BATCH_MIN_NS	(2 * NS_PER_MS)
+#define BATCH_NORMAL_NS (20 * NS_PER_MS)
+#define BATCH_MAX_NS	(160 * NS_PER_MS)
+#define BATCH_PROOFS	100
+/*
+ * And holds so many snapshots, where they are rare, unless it gets older than this: with the
+ * writer's ticks, a kill loses less than two seconds.
+ */
+#define BATCH_SNAPSHOTS 64
+#define BATCH_OLD_NS	(1200 * NS_PER_MS)
+/* Than this, for so long after the beginning. */
+#define BATCH_BEGIN_NS (200 * NS_PER_MS)
+#define BEGIN_NS       (5 * NS_PER_S)
+
+/* A batch is ended early when its stacks take so much of the ring. */
+#define BATCH_MAX_BYTES ((uint64_t)512 * 1024)
 
 /* Room that stacks leave in the ring for what tells of threads, code and gaps. */
 #define RESERVE_BYTES ((size_t)64 * 1024)
@@ -110,6 +127,7 @@ static bool announce_thread(struct sampler *s, struct track *t, uint64_t now_ns)
 	t->told_in = s->batch;
 	r->h.thread = t->number;
 	r->h.time_ns = now_ns;
+	t->emitted_ns = now_ns;
 	r->native_id = t->id.native_id;
 	r->python_id = t->id.python_id;
 	r->interpreter_id = t->id.interpreter;
@@ -193,6 +211,7 @@ static bool append_stack(struct sampler *s, struct track *t, uint32_t n, uint64_
 	t->changed = keep < n || keep < t->n_last;
 	if (!t->changed)
 		return true;
+	sampler_stack_changed(s, t, now_ns);
 	size = sizeof(*r) + (n - keep) * sizeof(r->frames[0]);
 	if (ring_room(s->ring) < size + RESERVE_BYTES)
 		return false;
@@ -204,6 +223,7 @@ static bool append_stack(struct sampler *s, struct track *t, uint32_t n, uint64_
 	r->h.time_ns = now_ns;
 	r->keep = keep;
 	r->n_frames = n - keep;
+	t->emitted_ns = now_ns;
 	memcpy(r->frames, s->now + keep, (n - keep) * sizeof(r->frames[0]));
 	t->last = xgrow(t->last, &t->last_cap, n, sizeof(t->last[0]));
 	memcpy(t->last + keep, s->now + keep, (n - keep) * sizeof(t->last[0]));
@@ -211,17 +231,45 @@ static bool append_stack(struct sampler *s, struct track *t, uint32_t n, uint64_
 	return true;
 }
 
-void sampler_emit(struct sampler *s, struct track *t, uint64_t now_ns)
+void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns)
 {
 	int64_t n;
 
+	/* One that has not begun: not even what it is called is certain. */
+	if (!t->told_in && !s->snap.n)
+		return;
+	if (!t->told_in)
+		time_ns = now_ns;
 	if (!tell_full_gap(s, now_ns) || (!t->told_in && !announce_thread(s, t, now_ns))) {
 		note_ring_full(s, t, now_ns);
 		return;
 	}
+	/* Nothing is known of a gap. */
+	if (time_ns < s->gap_end_ns)
+		time_ns = s->gap_end_ns;
 	n = collect_followed(s, now_ns);
-	if (n < 0 || !append_stack(s, t, (uint32_t)n, now_ns))
+	if (n < 0 || !append_stack(s, t, (uint32_t)n, time_ns))
 		note_ring_full(s, t, now_ns);
+}
+
+bool sampler_emit_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+		      unsigned was, bool is_open)
+{
+	struct record_off *r;
+
+	if (!t->told_in)
+		return false;
+	r = ring_append(s->ring, RECORD_OFF, sizeof(*r));
+	if (!r)
+		return false;
+	if (t->emitted_ns < end_ns && !is_open)
+		t->emitted_ns = end_ns;
+	r->h.thread = t->number;
+	r->h.time_ns = end_ns;
+	r->start_ns = start_ns;
+	r->state = was;
+	r->is_open = is_open;
+	return true;
 }
 
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns)
@@ -244,6 +292,7 @@ void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uin
 
 	if (!r)
 		return;
+	s->gap_end_ns = end_ns;
 	r->h.thread = 0;
 	r->h.time_ns = end_ns;
 	r->start_ns = start_ns;
@@ -263,7 +312,7 @@ static bool is_young(const struct sampler *s, const struct py_code *code, uint64
  */
 static bool is_proven_by_batch(const struct sampler *s, const struct py_code *code, uint64_t now_ns)
 {
-	return !is_young(s, code, now_ns) && now_ns - code->checked_ns < 2 * BATCH_MAX_NS;
+	return !is_young(s, code, now_ns) && now_ns - code->checked_ns < 2 * BATCH_OLD_NS;
 }
 
 uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns)
@@ -297,7 +346,9 @@ static void take_back(struct sampler *s, uint64_t now_ns)
 	for (size_t i = 0; i < s->n_tracks; i++) {
 		s->tracks[i]->n_last = 0;
 		s->tracks[i]->stale = true;
+		s->tracks[i]->is_off_told = false;
 		s->maybe_stale = true;
+		s->off_due_ns = 0;
 		if (s->tracks[i]->told_in == s->batch)
 			s->tracks[i]->told_in = 0;
 	}
@@ -308,6 +359,46 @@ static void take_back(struct sampler *s, uint64_t now_ns)
 	memset(s->names.slots, 0, s->names.n_slots * sizeof(s->names.slots[0]));
 	s->names.n_used = 0;
 	sampler_emit_gap(s, s->batch_start_ns, now_ns, GAP_CODE_REPLACED, s->batch_snapshots);
+}
+
+/* Longer again after a success, up to what the proof's cost asks for. */
+static void lengthen_batch(struct sampler *s, uint64_t proof_ns)
+{
+	uint64_t limit_ns = BATCH_PROOFS * proof_ns;
+
+	if (limit_ns < BATCH_NORMAL_NS)
+		limit_ns = BATCH_NORMAL_NS;
+	if (limit_ns > BATCH_MAX_NS)
+		limit_ns = BATCH_MAX_NS;
+	s->batch_length_ns += s->batch_length_ns / 8;
+	if (s->batch_length_ns > limit_ns)
+		s->batch_length_ns = limit_ns;
+}
+
+/*
+ * A program that starts has much code that is gone soon, such as that of modules: what is lost with
+ * it shall be little.
+ */
+static uint64_t oldest_batch_ns(const struct sampler *s)
+{
+	return s->batch_start_ns - s->begun_ns < BEGIN_NS ? BATCH_BEGIN_NS : BATCH_OLD_NS;
+}
+
+bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns)
+{
+	uint64_t age_ns = now_ns - s->batch_start_ns;
+
+	/* The next round would be too late. */
+	if (age_ns + s->pace.interval_ns > oldest_batch_ns(s) || s->batch_bytes > BATCH_MAX_BYTES)
+		return true;
+	/* Where code comes and goes, waiting for more would lose them all. */
+	return age_ns >= s->batch_length_ns &&
+	       (s->batch_snapshots >= BATCH_SNAPSHOTS || s->batch_length_ns < BATCH_NORMAL_NS);
+}
+
+uint64_t sampler_batch_due_ns(const struct sampler *s)
+{
+	return s->n_used ? s->batch_start_ns + oldest_batch_ns(s) : UINT64_MAX;
 }
 
 int sampler_end_batch(struct sampler *s, uint64_t now_ns)
@@ -327,9 +418,7 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns)
 		proven &= r == 1;
 	}
 	if (proven) {
-		s->batch_length_ns += s->batch_length_ns / 8;
-		if (s->batch_length_ns > BATCH_MAX_NS)
-			s->batch_length_ns = BATCH_MAX_NS;
+		lengthen_batch(s, clock_monotonic_ns() - now_ns);
 	} else {
 		s->batch_length_ns = BATCH_MIN_NS;
 		s->young_doublings += (YOUNG_NS << s->young_doublings) < MAX_YOUNG_NS;

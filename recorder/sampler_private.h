@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "recorder/cpu_placement.h"
+#include "recorder/pace.h"
 #include "recorder/python/py_frames.h"
 #include "recorder/python/py_runtime.h"
 #include "recorder/python/py_threads.h"
@@ -23,7 +24,17 @@ struct track {
 	bool stale;	      /* may have run since it was last looked at */
 	unsigned n_cut_looks; /* in a row */
 	bool is_listed;
-	bool changed; /* at the last look */
+	bool changed;		  /* at the last look */
+	bool is_off_told;	  /* that it waits was told */
+	struct edge_thread *edge; /* NULL: when it is on a CPU is not known */
+	uint64_t emitted_ns;	  /* time of its last record */
+	uint64_t looked_ns;	  /* the last look that showed something */
+	uint64_t back_ns;	  /* when it was switched in the last time; 0: not known */
+	bool has_waited;	  /* then for something, not for a CPU */
+	uint64_t last_off_ns;	  /* how long it was off the CPU the last time */
+	uint32_t asked_tid;	  /* whose figures were asked for last, for coarse edges */
+	unsigned n_asked;
+	uint64_t noticed_ns; /* the last wait that sampler_config.waits was told of */
 };
 
 /* A GIL and what was last seen of it. */
@@ -52,6 +63,8 @@ struct sampler {
 	struct py_stacks *stacks;
 	struct cpu_placement *placement;
 	struct sampler_progress progress;
+	_Atomic double rate_hz; /* wanted, by whoever sets it */
+	struct pace pace;
 
 	struct track **tracks;
 	size_t n_tracks, tracks_cap;
@@ -59,10 +72,17 @@ struct sampler {
 	size_t listed_cap;
 	struct gil_watch *gils;
 	size_t n_gils, gils_cap;
-	uint64_t rare_ns; /* between looks at the list of threads, and at the CPUs */
-	uint64_t list_due_ns;
-	bool maybe_stale;  /* a thread may be */
-	size_t next_stale; /* where the search for stale threads goes on */
+	bool is_gil_held;   /* one of them, when they were watched last */
+	bool has_gil_moved; /* from thread to thread, before they were watched last */
+	bool is_running;    /* the thread whose CPU was looked at last */
+	uint64_t rare_ns;   /* between looks at the list of threads, and at the CPUs */
+	uint64_t paced_ns;  /* the interval that rare_ns was made for */
+	uint64_t listed_ns, list_took_ns;
+	uint64_t list_due_ns; /* 0: at once */
+	bool is_list_wanted;  /* there may be a new thread */
+	bool is_quiet;	      /* nothing was seen to happen in this round so far */
+	bool maybe_stale;     /* a thread may be */
+	size_t next_stale;    /* where the search for stale threads goes on */
 
 	struct py_snapshot snap;
 	struct record_frame *now; /* followed frames of the snapshot */
@@ -70,10 +90,10 @@ struct sampler {
 	struct record_counters counters;
 
 	/* What was told to the ring but not published yet. */
-	uint64_t batch; /* counts from 1 */
+	uint64_t begun_ns; /* sampling */
+	uint64_t batch;	   /* counts from 1 */
 	uint64_t batch_start_ns;
 	uint64_t batch_length_ns;
-	unsigned young_doublings; /* of the age up to which code objects count as young */
 	uint64_t batch_snapshots;
 	struct record_counters batch_counters; /* as they were when it began */
 	uint64_t batch_bytes;		       /* of stacks */
@@ -91,31 +111,119 @@ struct sampler {
 	uint64_t placement_due_ns;
 	uint64_t unreadable_since_ns;
 	uint64_t multi_chunk_seen;
-	unsigned n_unchanged; /* rounds in a row in which nothing changed */
+	struct edges *edges;	     /* NULL: there are none */
+	struct edges_coarse *coarse; /* instead of them; NULL: none either */
+	uint64_t ask_due_ns;	     /* when figures that did not arrive are asked for again */
+	size_t n_waiting;	     /* tracks that are known to be off the CPU, waiting */
+	uint64_t off_due_ns;	     /* when a wait has to be told, UINT64_MAX: there is none */
+	uint64_t early_ns;	     /* from then on a pause may end early */
+	bool is_watch_wanted;	     /* a thread was switched in: the GILs may have new holders */
+	int wake_fd; /* readable: something changed that concerns a sampler at rest */
+
+	uint64_t round_ns, last_round_ns; /* when this one began, and the one before */
+	uint64_t gap_end_ns;		  /* of the last gap that was told */
+	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
+	uint64_t random;
+	uint64_t idle_since_ns; /* since then all wait; 0: not all */
+	uint64_t n_rounds;
+	unsigned n_unchanged;	  /* rounds in a row in which nothing changed */
+	unsigned young_doublings; /* of the age up to which code objects count as young */
 };
 
 /* --- sampler_threads.c --- */
 
 /* Bring the list of threads up to date. Returns 0, -EAGAIN, -EFAULT or -ESRCH. */
 int sampler_list_threads(struct sampler *s, uint64_t now_ns);
+/* When it is to be brought up to date again. */
+void sampler_plan_list(struct sampler *s);
 /* Look at each GIL: who holds it, and who may have run meanwhile. */
 int sampler_watch_gils(struct sampler *s);
 struct track *sampler_find_track(const struct sampler *s, remote_addr tstate);
-void sampler_free_track(struct track *t);
+void sampler_free_track(struct sampler *s, struct track *t);
+
+/* --- sampler_edges.c --- */
+
+/* A wait that lasts so long is told while it goes on. */
+#define SAMPLER_WAIT_NS NS_PER_MS
+
+/* With the rings of the configuration, which are taken out of it. */
+void sampler_open_edges(struct sampler *s);
+/* From here on when this thread is on a CPU is known, where that is possible. */
+void sampler_link_edge(struct sampler *s, struct track *t);
+void sampler_unlink_edge(struct sampler *s, struct track *t);
+void sampler_take_edges(struct sampler *s, uint64_t now_ns);
+/* Whether it is known to be off the CPU. */
+bool sampler_is_off(const struct track *t);
+/* Whether it was off the CPU from since_ns to now_ns, without a pause. */
+bool sampler_was_off(struct sampler *s, const struct track *t, uint64_t since_ns, uint64_t now_ns);
+/*
+ * The time for what a look has seen that began when the thread was on the CPU, for all that was
+ * known, and ended just now.
+ */
+uint64_t sampler_time_of_look(struct sampler *s, const struct track *t, uint64_t began_ns,
+			      uint64_t now_ns);
+/* The same when it was off the CPU all the time, since then. */
+uint64_t sampler_time_of_stop(const struct sampler *s, const struct track *t, uint64_t since_ns,
+			      uint64_t now_ns);
+void sampler_tell_waits(struct sampler *s, uint64_t now_ns);
+/* Whether nothing can change in the target before it is switched in again. */
+bool sampler_may_rest(const struct sampler *s);
+/* Whether to sleep until then. */
+bool sampler_shall_rest(struct sampler *s, uint64_t now_ns);
+/*
+ * How long to leave a target alone that goes on after a rest: a random part of the interval, or of
+ * how long it ran the last time. Looks that always came as soon after a wait would always see the
+ * same lines.
+ */
+uint64_t sampler_delay_after_rest(struct sampler *s);
+/* Sleep until then, or until something else is due. Returns the time. */
+uint64_t sampler_rest(struct sampler *s, uint64_t now_ns);
+/*
+ * Sleep until then, between two rounds. When all threads begin to wait meanwhile, the next round
+ * is due at once: it sees where they stopped, and after it the sampler rests.
+ */
+void sampler_pause(struct sampler *s, uint64_t now_ns, uint64_t until_ns);
+
+/* How many words of memory may hold the kernel's id of a Python thread that does not tell it. */
+#define SAMPLER_TID_GUESSES 2
+/* The i-th guess, 0: it is none. */
+uint32_t sampler_guess_tid(struct sampler *s, const struct track *t, unsigned i);
+
+/* --- sampler_coarse.c --- */
+
+void sampler_open_coarse(struct sampler *s);
+void sampler_link_coarse(struct sampler *s, struct track *t);
+void sampler_take_coarse(struct sampler *s, uint64_t now_ns);
+/* Its stack is seen to have changed: if it was taken to be off the CPU, see when that ended. */
+void sampler_stack_changed(struct sampler *s, struct track *t, uint64_t now_ns);
+
+/* --- sampler.c --- */
+
+void sampler_sleep_until(uint64_t ns);
 
 /* --- sampler_emit.c --- */
 
 /* Tell the writer what is new in s->snap, a snapshot of this thread taken at now_ns. */
-void sampler_emit(struct sampler *s, struct track *t, uint64_t now_ns);
+void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns);
 /* The thread is gone. */
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns);
 void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
 		      uint64_t lost);
 /*
+ * It was off the CPU, or (is_open) still is.
+ * @was  EDGE_WAITING or EDGE_READY
+ * Returns whether it could be told: that there is such a thread must have been before.
+ */
+bool sampler_emit_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+		      unsigned was, bool is_open);
+/*
  * Code objects that are young enough to come and go are checked with each snapshot. Returns how
  * many frames, from the outermost, are proven so far.
  */
 uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns);
+bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns);
+/* When it is over at the latest; UINT64_MAX: nothing is in it. */
+uint64_t sampler_batch_due_ns(const struct sampler *s);
 /*
  * Prove the batch and publish it, or take it back: then a gap is published instead.
  * Returns 0 or -ESRCH.

@@ -24,8 +24,9 @@ struct track *sampler_find_track(const struct sampler *s, remote_addr tstate)
 	return NULL;
 }
 
-void sampler_free_track(struct track *t)
+void sampler_free_track(struct sampler *s, struct track *t)
 {
+	sampler_unlink_edge(s, t);
 	py_stack_free(t->stack);
 	free(t->last);
 	free(t);
@@ -45,6 +46,7 @@ static void add_track(struct sampler *s, const struct py_thread *id)
 	t->is_listed = true;
 	s->tracks = xgrow(s->tracks, &s->tracks_cap, s->n_tracks + 1, sizeof(s->tracks[0]));
 	s->tracks[s->n_tracks++] = t;
+	sampler_link_edge(s, t);
 }
 
 static struct gil_watch *find_gil(struct sampler *s, remote_addr addr)
@@ -80,21 +82,37 @@ static void drop_unlisted(struct sampler *s, uint64_t now_ns)
 				s->gils[k].holder = NULL;
 		}
 		sampler_emit_end(s, t, now_ns);
-		sampler_free_track(t);
+		sampler_free_track(s, t);
 	}
 	s->n_tracks = kept;
+}
+
+void sampler_plan_list(struct sampler *s)
+{
+	uint64_t cost_ns = s->list_took_ns * LIST_FACTOR;
+
+	s->list_due_ns = s->listed_ns + (cost_ns > s->rare_ns ? cost_ns : s->rare_ns);
 }
 
 int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 {
 	int n = py_threads_list(s->mem, &s->py->layout, s->py->addr, &s->listed, &s->listed_cap);
-	uint64_t took = clock_monotonic_ns() - now_ns;
 	bool changed;
 
-	s->list_due_ns =
-	    now_ns + (took * LIST_FACTOR > s->rare_ns ? took * LIST_FACTOR : s->rare_ns);
+	s->listed_ns = now_ns;
+	s->list_took_ns = clock_monotonic_ns() - now_ns;
+	s->is_list_wanted = false;
+	sampler_plan_list(s);
 	if (n < 0)
 		return n;
+	/*
+	 * A new thread is in the list though its first edge, and one that has ended is not though
+	 * its last one, may not have been taken yet.
+	 */
+	now_ns += s->list_took_ns;
+	sampler_take_edges(s, now_ns);
+	for (size_t i = 0; i < s->n_tracks; i++)
+		sampler_link_edge(s, s->tracks[i]);
 	/* Mostly nothing has changed: both lists are in the same order, except that ours grows. */
 	changed = (size_t)n != s->n_tracks;
 	for (size_t i = 0; i < s->n_tracks; i++) {
@@ -106,6 +124,7 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 	}
 	if (!changed)
 		return 0;
+	s->is_quiet = false;
 	for (size_t i = 0; i < s->n_tracks; i++)
 		s->tracks[i]->is_listed = false;
 	/* Oldest first, as they have been appended. */
@@ -140,18 +159,23 @@ static int watch_gil(struct sampler *s, struct gil_watch *g)
 {
 	struct py_gil now;
 	int r = py_gil_read(s->mem, &s->py->layout, g->addr, &now);
+	bool has_moved;
 
 	if (r < 0)
 		return r;
-	if (g->is_known && now.switches == g->state.switches && g->holder &&
-	    now.last_holder == g->state.last_holder)
+	s->is_gil_held |= now.locked;
+	has_moved = !g->is_known || now.switches != g->state.switches ||
+		    now.last_holder != g->state.last_holder;
+	if (!has_moved && g->holder)
 		return 0;
+	s->has_gil_moved |= has_moved;
 	if (g->holder) {
 		g->holder->stale = true; /* one last look: where it let go of the GIL */
 		s->maybe_stale = true;
 	}
 	g->holder = sampler_find_track(s, now.last_holder);
-	if (!g->holder && now.last_holder)
+	/* One that is not listed is new, or, when nobody took the GIL after it, has ended. */
+	if (!g->holder && now.last_holder && has_moved)
 		s->list_due_ns = 0;
 	/* Who else ran in between is not known: look at all of them, a few at a time. */
 	if (!g->is_known || now.switches - g->state.switches > 1)
@@ -163,6 +187,8 @@ static int watch_gil(struct sampler *s, struct gil_watch *g)
 
 int sampler_watch_gils(struct sampler *s)
 {
+	s->is_gil_held = false;
+	s->has_gil_moved = false;
 	for (size_t i = 0; i < s->n_gils; i++) {
 		int r = watch_gil(s, &s->gils[i]);
 

@@ -11,6 +11,7 @@
 
 #include "recorder/trace_writer.h"
 
+struct file_row;
 struct packer;
 struct source_files;
 struct trace_store;
@@ -18,8 +19,16 @@ struct trace_store;
 struct source_files *source_files_new(read_source_fn read_source, void *ctx);
 void source_files_free(struct source_files *f);
 
-/* The path's number, from 1; new ones are to be stored. Paths may hold any bytes. */
+/* A file that an earlier recorder of the same trace stored, by ascending id. 0 or -EBADMSG. */
+int source_files_add_past(struct source_files *f, const struct file_row *row);
+/*
+ * The path's number, from 1; new ones are to be stored. Paths may hold any bytes. The first time
+ * that one of an earlier recorder is asked for, its text is compared with what is there now, and
+ * another text gets another number.
+ */
 uint32_t source_files_find(struct source_files *f, const char *path, size_t len);
+/* The number of the same path as an earlier recorder knew it, with another text; 0: none. */
+uint32_t source_files_before(const struct source_files *f, uint32_t id);
 int source_files_has_new(const struct source_files *f); /* bool */
 
 /* Write what is new. Returns 0 or a negative errno; then, or when rolled back, it stays new. */

@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -16,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "common/trace_schema.h"
+#include "recorder/act_as.h"
 #include "recorder/target/mappings.h"
 
 int target_open_memory(const struct identity *id, int *ret_mem, int *ret_maps)
@@ -152,62 +151,28 @@ int target_open_image(const struct identity *id, uint64_t start, uint64_t end)
 	return open_same_inode(mapped, map->inode);
 }
 
-/* Whose rights this process has for files, to get them back. */
-struct file_rights {
-	uid_t uid;
-	gid_t gid;
-	int n_groups; /* -1: they were not changed */
-	gid_t groups[256];
-};
-
-static bool has_fsuid(uid_t uid)
-{
-	return (uid_t)setfsuid((uid_t)-1) == uid;
-}
-
-static int restore_rights(const struct file_rights *old)
-{
-	setfsuid(old->uid);
-	setfsgid(old->gid);
-	if (old->n_groups >= 0 && setgroups((size_t)old->n_groups, old->groups) < 0)
-		return -errno;
-	return has_fsuid(old->uid) ? 0 : -EPERM;
-}
-
 /*
  * Take the target's rights for files, so that a root recorder can't be made to read what the
  * target could not read itself. An unprivileged recorder keeps its own.
  */
-static int assume_rights(const struct identity *id, struct file_rights *ret_old)
+static int assume_rights(const struct identity *id, struct act_as *ret)
 {
 	struct credentials target;
+	struct actor actor;
 	int r;
 
-	*ret_old = (struct file_rights){
-	    .uid = (uid_t)setfsuid((uid_t)-1),
-	    .gid = (gid_t)setfsgid((gid_t)-1),
-	    .n_groups = -1,
-	};
 	if (geteuid() != 0)
 		return 0;
 	r = identity_read_credentials(id, &target);
-	if (r < 0)
+	if (r < 0 || target.fsuid == 0)
 		return r;
-	if (target.fsuid == 0)
-		return 0;
-	ret_old->n_groups = getgroups(256, ret_old->groups);
-	if (ret_old->n_groups < 0)
-		return -errno;
-	if (setgroups(target.n_groups, target.groups) < 0) {
-		ret_old->n_groups = -1;
-		return -errno;
-	}
-	setfsgid(target.fsgid);
-	setfsuid(target.fsuid);
-	if (has_fsuid(target.fsuid))
-		return 0;
-	restore_rights(ret_old);
-	return -EPERM;
+	actor = (struct actor){
+	    .uid = target.fsuid,
+	    .gid = target.fsgid,
+	    .groups = target.groups,
+	    .n_groups = target.n_groups,
+	};
+	return act_as_begin(&actor, ret);
 }
 
 static int read_working_folder(const struct identity *id, char buf[static PATH_MAX])
@@ -266,9 +231,9 @@ static int open_source_below(int root, const char *path)
 int target_open_source(const struct identity *id, const char *path)
 {
 	auto_close int root = -1;
-	struct file_rights rights;
+	auto_act_as struct act_as rights = {0};
 	char full[PATH_MAX];
-	int fd, r;
+	int r;
 
 	r = absolute_path(id, path, full);
 	if (r < 0)
@@ -277,13 +242,5 @@ int target_open_source(const struct identity *id, const char *path)
 	if (root < 0)
 		return -errno;
 	r = assume_rights(id, &rights);
-	if (r < 0)
-		return r;
-	fd = open_source_below(root, full);
-	r = restore_rights(&rights);
-	if (r < 0 && fd >= 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
+	return r < 0 ? r : open_source_below(root, full);
 }

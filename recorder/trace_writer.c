@@ -1,251 +1,131 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Records come in, finished blocks go out. All rows wait in memory until they are stored in one
- * transaction (flush()): when that fails, the events of its blocks are given up and become a gap,
- * whereas names, threads, gaps and counters are kept and tried again, so that later blocks never
- * refer to something that is not there.
+ * Records come in, blocks go out. Each thread has an open block, which about every second is
+ * stored as it is then, and again in the same row when it has gone on: few long blocks cost much
+ * less than many short ones, and what a crash can lose is the last second.
  *
  * A stack is known up to the time of the last record of any thread (`known_until_ns`), not up to
  * the present: the sampler may have been stopped and tell us about the gap only later.
  */
-#include "recorder/trace_writer.h"
+#include "recorder/trace_writer_private.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/pack.h"
-#include "common/trace_schema.h"
 #include "common/xalloc.h"
-#include "recorder/block_builder.h"
-#include "recorder/ring.h"
+#include "recorder/oncpu/edge_events.h"
 #include "recorder/source_files.h"
-#include "recorder/trace_store.h"
 
-#define BLOCK_NS (1 * NS_PER_S)
 /*
- * A thread in which nothing happens needs no block every second: each block without an event may
- * last twice as long as the one before, up to this.
+ * What is stored may be so old before news are stored, too. So a crash loses so much, or what the
+ * sampler keeps back if that is longer (see sampler_emit.c), and a tick's delay. A little less
+ * than a second: two of them are below two.
  */
-#define IDLE_BLOCK_NS_MAX (64 * NS_PER_S)
-#define FLUSH_NS	  (1 * NS_PER_S)
-/* While nothing can be stored, gaps of one kind and thread are merged beyond this many. */
-#define MAX_PENDING_GAPS 1024
-
-struct thread {
-	struct thread_row row;
-	int stored; /* bool: the row as it is now is in the database */
-	struct stack_frame *stack;
-	size_t depth, cap_stack;
-	uint64_t first_ns;	       /* of the open block */
-	uint64_t last_ns;	       /* of its last event, or first_ns */
-	struct block_builder *builder; /* NULL until the open block's first event */
-	uint64_t idle_limit_ns;
-};
-
-struct code {
-	uint32_t file;
-	int32_t first_line;
-	char *name; /* NULL once it is stored */
-	size_t name_len;
-};
-
-struct trace_writer {
-	struct trace_store *store;
-	struct packer *packer;
-	struct source_files *files;
-
-	struct code *codes; /* by id - 1 */
-	size_t n_codes, cap_codes, n_codes_stored;
-	struct thread **threads; /* by id; NULL where there is none */
-	size_t n_threads;
-
-	struct finished_block *finished;
-	size_t n_finished, cap_finished;
-	struct gap_row *gaps;
-	size_t n_gaps, cap_gaps;
-	struct record_counters counters;
-	int counters_stored; /* bool */
-	int threads_stored;  /* bool: all of them */
-
-	uint64_t known_until_ns;
-	uint64_t flushed_ns;
-	struct trace_writer_totals totals;
-};
-
-/* --- storing --- */
-
-static int store_codes(struct trace_writer *w)
-{
-	int r = 0;
-
-	for (size_t i = w->n_codes_stored; r == 0 && i < w->n_codes; i++)
-		r = trace_store_code(w->store, (uint32_t)i + 1, w->codes[i].file, w->codes[i].name,
-				     w->codes[i].name_len, w->codes[i].first_line);
-	return r;
-}
-
-static int store_threads(struct trace_writer *w)
-{
-	int r = 0;
-
-	for (size_t i = 0; !w->threads_stored && r == 0 && i < w->n_threads; i++) {
-		if (w->threads[i] && !w->threads[i]->stored)
-			r = trace_store_thread(w->store, &w->threads[i]->row);
-	}
-	return r;
-}
-
-static int store_counters(struct trace_writer *w)
-{
-	const struct record_counters *c = &w->counters;
-	struct trace_store *s = w->store;
-	char name[64];
-	int r = 0;
-
-	if (w->counters_stored)
-		return 0;
-	for (unsigned i = 0; r == 0 && i < N_CUT_REASONS; i++) {
-		snprintf(name, sizeof(name), COUNTER_CUT "%s", cut_reason_name(i));
-		r = trace_store_counter(s, name, c->cut[i]);
-	}
-	for (unsigned i = 0; r == 0 && i < N_DROP_REASONS; i++) {
-		snprintf(name, sizeof(name), COUNTER_DROPPED "%s", drop_reason_name(i));
-		r = trace_store_counter(s, name, c->dropped[i]);
-	}
-	if (r < 0 || (r = trace_store_counter(s, COUNTER_SNAPSHOTS, c->snapshots)) < 0 ||
-	    (r = trace_store_counter(s, COUNTER_LINES_UNKNOWN, c->lines_unknown)) < 0 ||
-	    (r = trace_store_counter(s, COUNTER_NAMES_TRUNCATED, c->names_truncated)) < 0 ||
-	    (r = trace_store_counter(s, COUNTER_BUSY, c->busy_ns)) < 0)
-		return r;
-	return trace_store_counter(s, COUNTER_TIME, c->h.time_ns);
-}
-
-static int store_all(struct trace_writer *w)
-{
-	int r = trace_store_begin(w->store);
-
-	if (r == 0)
-		r = source_files_store(w->files, w->store, w->packer);
-	if (r == 0)
-		r = store_codes(w);
-	if (r == 0)
-		r = store_threads(w);
-	for (size_t i = 0; r == 0 && i < w->n_finished; i++)
-		r = trace_store_block(w->store, &w->finished[i]);
-	for (size_t i = 0; r == 0 && i < w->n_gaps; i++)
-		r = trace_store_gap(w->store, &w->gaps[i]);
-	if (r == 0)
-		r = store_counters(w);
-	if (r == 0)
-		r = trace_store_commit(w->store);
-	if (r < 0)
-		trace_store_rollback(w->store);
-	return r;
-}
-
-static void thread_free(struct thread *t)
-{
-	if (!t)
-		return;
-	block_builder_free(t->builder);
-	free(t->stack);
-	free(t);
-}
-
-/* What has been stored need not be kept. */
-static void on_stored(struct trace_writer *w)
-{
-	source_files_stored(w->files);
-	for (; w->n_codes_stored < w->n_codes; w->n_codes_stored++) {
-		free(w->codes[w->n_codes_stored].name);
-		w->codes[w->n_codes_stored].name = NULL;
-	}
-	for (size_t i = 0; !w->threads_stored && i < w->n_threads; i++) {
-		if (!w->threads[i])
-			continue;
-		w->threads[i]->stored = 1;
-		if (w->threads[i]->row.last_ns) {
-			thread_free(w->threads[i]);
-			w->threads[i] = NULL;
-		}
-	}
-	w->threads_stored = 1;
-	w->counters_stored = 1;
-	w->n_gaps = 0;
-	for (size_t i = 0; i < w->n_finished; i++) {
-		w->totals.blocks++;
-		w->totals.transitions += w->finished[i].n_events;
-	}
-}
-
-static void add_gap(struct trace_writer *w, struct gap_row gap)
-{
-	int merge = gap.reason == GAP_DISK_FULL || w->n_gaps >= MAX_PENDING_GAPS;
-
-	for (size_t i = 0; merge && i < w->n_gaps; i++) {
-		struct gap_row *old = &w->gaps[i];
-
-		if (old->thread != gap.thread || old->reason != gap.reason)
-			continue;
-		if (gap.start_ns < old->start_ns)
-			old->start_ns = gap.start_ns;
-		if (gap.end_ns > old->end_ns)
-			old->end_ns = gap.end_ns;
-		old->lost += gap.lost;
-		return;
-	}
-	w->gaps = xgrow(w->gaps, &w->cap_gaps, w->n_gaps + 1, sizeof(*w->gaps));
-	w->gaps[w->n_gaps++] = gap;
-}
-
-static int flush(struct trace_writer *w)
-{
-	int r = store_all(w);
-
-	if (r == 0)
-		on_stored(w);
-	for (size_t i = 0; i < w->n_finished; i++) {
-		struct finished_block *f = &w->finished[i];
-
-		if (r < 0)
-			add_gap(w, (struct gap_row){.thread = f->thread,
-						    .start_ns = f->first_ns,
-						    .end_ns = f->last_ns,
-						    .reason = GAP_DISK_FULL,
-						    .lost = f->n_events});
-		finished_block_done(f);
-	}
-	w->n_finished = 0;
-	w->totals.bytes = trace_store_size(w->store);
-	return r;
-}
+#define FLUSH_NS (900 * NS_PER_MS)
+/* Not more often than this, also when what is known is old. */
+#define FLUSH_PAUSE_NS (FLUSH_NS / 2)
+/*
+ * An open block is closed with so many events, because storing it again costs more each time, and
+ * because a reader decodes a block as a whole; or when it gets that old.
+ */
+#define BLOCK_EVENTS (1u << 12)
+#define BLOCK_NS_MAX (64 * NS_PER_S)
+/* A thread in which nothing happens just has its block's last time changed, every other flush. */
+#define IDLE_STORE_NS	  (1500 * NS_PER_MS)
+#define IDLE_BLOCK_NS_MAX (600 * NS_PER_S)
 
 /* --- blocks --- */
+
+static void need_builder(struct thread *t)
+{
+	if (!t->builder)
+		t->builder = block_builder_new(t->first_ns, t->stack, (uint32_t)t->depth);
+}
+
+/* bool: the open block has events or waits that are not stored. */
+static int has_new_events(const struct thread *t)
+{
+	return (t->builder && (block_builder_n_events(t->builder) > t->stored.n_events ||
+			       block_builder_n_waits(t->builder) > t->stored.n_waits)) ||
+	       t->is_off_new;
+}
+
+static bool is_idle_line(const struct thread *t)
+{
+	const struct stack_frame *top = t->depth ? &t->stack[t->depth - 1] : NULL;
+
+	return top && t->depth == t->idle_depth && top->file == t->idle_file &&
+	       top->line == t->idle_line;
+}
+
+/*
+ * Waiting for several descriptors at once is what an event loop does when it has nothing to do,
+ * where it is done outermost; done anywhere further in, it keeps the loop from going on.
+ */
+static bool is_idle(struct trace_writer *w, struct thread *t, uint32_t reason)
+{
+	/* A wait that was too short to be asked about is what others of its line are. */
+	if (!reason)
+		return is_idle_line(t);
+	if (wait_texts_polled(w->texts, reason) < 2 || t->depth > t->idle_depth || !t->depth)
+		return false;
+	t->idle_depth = (uint32_t)t->depth;
+	t->idle_file = t->stack[t->depth - 1].file;
+	t->idle_line = t->stack[t->depth - 1].line;
+	return true;
+}
+
+/* With what was found out about it. */
+static const struct off_stretch *complete_off(struct trace_writer *w, struct thread *t,
+					      uint64_t end_ns)
+{
+	const struct wait_found *found;
+
+	t->off.end_ns = end_ns;
+	found = wait_findings_of(&t->findings, t->off.start_ns, end_ns);
+	if (found) {
+		t->off.reason = found->reason;
+		t->off.native = found->native;
+	}
+	t->off.idle = t->off.state == WAIT_FOR_SOMETHING && is_idle(w, t, t->off.reason);
+	return &t->off;
+}
+
+static void encode(struct trace_writer *w, struct thread *t, uint64_t last_ns,
+		   struct finished_block *f)
+{
+	need_builder(t);
+	block_builder_encode(t->builder, last_ns, t->is_off ? complete_off(w, t, last_ns) : NULL,
+			     w->packer, &t->stored, f);
+	f->thread = t->row.id;
+	f->stored = t->stored;
+	t->is_off_new = 0;
+}
 
 /* Close the thread's open block at last_ns and open the next one there. */
 static void finish_block(struct trace_writer *w, struct thread *t, uint64_t last_ns)
 {
-	struct finished_block *f;
-
 	if (last_ns < t->last_ns)
 		last_ns = t->last_ns;
-	if (!t->builder) {
-		if (last_ns == t->first_ns)
-			return;
-		t->builder = block_builder_new(t->first_ns, t->stack, (uint32_t)t->depth);
-		t->idle_limit_ns *= t->idle_limit_ns < IDLE_BLOCK_NS_MAX ? 2 : 1;
-	}
-	w->finished = xgrow(w->finished, &w->cap_finished, w->n_finished + 1, sizeof(*w->finished));
-	f = &w->finished[w->n_finished++];
-	block_builder_finish(t->builder, last_ns, w->packer, f);
-	f->thread = t->row.id;
+	if (!t->builder && last_ns == t->first_ns)
+		return;
+	encode(w, t, last_ns, trace_rows_add_block(w));
+	t->stored = (struct stored_block){0};
 	block_builder_free(t->builder);
 	t->builder = NULL;
 	t->first_ns = t->last_ns = last_ns;
+}
+
+/* Store the open block as it is now. */
+static void keep_block(struct trace_writer *w, struct thread *t, uint64_t last_ns)
+{
+	struct finished_block *f = trace_rows_add_block(w);
+
+	encode(w, t, last_ns, f);
+	f->is_open = 1;
 }
 
 static struct thread *find_thread(const struct trace_writer *w, uint16_t id)
@@ -263,7 +143,7 @@ static void set_stack(struct trace_writer *w, struct thread *t, const struct rec
 		t->stack[t->depth++] = (struct stack_frame){
 		    .code = r->frames[i].code,
 		    .line = r->frames[i].line > 0 ? r->frames[i].line : 0,
-		    .file = w->codes[r->frames[i].code - 1].file,
+		    .file = w->codes[r->frames[i].code - w->first_code].file,
 		};
 	}
 }
@@ -276,7 +156,8 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 	if (!t || r->keep > t->depth)
 		return -EINVAL;
 	for (uint32_t i = 0; i < r->n_frames; i++) {
-		if (r->frames[i].code == 0 || r->frames[i].code > w->n_codes)
+		if (r->frames[i].code < w->first_code ||
+		    r->frames[i].code - w->first_code >= w->n_codes)
 			return -EINVAL;
 	}
 	if (r->keep == t->depth && r->n_frames == 0)
@@ -284,17 +165,14 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 	/* Another thread's records may have closed the block a little later than this. */
 	if (time_ns < t->last_ns)
 		time_ns = t->last_ns;
-	if (!t->builder) {
-		t->builder = block_builder_new(t->first_ns, t->stack, (uint32_t)t->depth);
-		t->idle_limit_ns = BLOCK_NS;
-	}
+	need_builder(t);
 	set_stack(w, t, r);
 	block_builder_step(t->builder, time_ns, r->keep, t->stack + r->keep, r->n_frames);
 	t->last_ns = time_ns;
 	if (!block_builder_is_full(t->builder))
 		return 0;
 	finish_block(w, t, time_ns);
-	return flush(w);
+	return trace_rows_flush(w, FLUSH_ROWS);
 }
 
 /* --- the other records --- */
@@ -304,7 +182,7 @@ static int put_thread(struct trace_writer *w, const struct record_thread *r)
 	uint16_t id = r->h.thread;
 	struct thread *t;
 
-	if (id == 0 || (id < w->n_threads && w->threads[id]))
+	if (id < w->first_thread || (id < w->n_threads && w->threads[id]))
 		return -EINVAL;
 	if (id >= w->n_threads) {
 		size_t n = (size_t)id + 1;
@@ -322,7 +200,8 @@ static int put_thread(struct trace_writer *w, const struct record_thread *r)
 	    .first_ns = r->h.time_ns,
 	};
 	t->first_ns = t->last_ns = r->h.time_ns;
-	t->idle_limit_ns = BLOCK_NS;
+	t->idle_depth = UINT32_MAX;
+	wait_findings_move(&w->early, id, &t->findings);
 	w->threads[id] = t;
 	w->threads_stored = 0;
 	return 0;
@@ -334,11 +213,75 @@ static int put_thread_end(struct trace_writer *w, const struct record_header *h)
 
 	if (!t)
 		return -EINVAL;
+	if (t->is_off) {
+		need_builder(t);
+		block_builder_off(t->builder, complete_off(w, t, h->time_ns));
+		t->is_off = 0;
+	}
 	finish_block(w, t, h->time_ns);
 	t->row.last_ns = t->last_ns;
-	t->stored = 0;
+	t->is_stored = 0;
 	w->threads_stored = 0;
 	return 0;
+}
+
+static int put_off(struct trace_writer *w, const struct record_off *r)
+{
+	struct thread *t = find_thread(w, r->h.thread);
+
+	if (!t || r->start_ns > r->h.time_ns)
+		return -EINVAL;
+	if (!t->is_off || t->off.start_ns != r->start_ns)
+		t->off = (struct off_stretch){
+		    .start_ns = r->start_ns,
+		    .state = r->state == EDGE_READY ? WAIT_FOR_CPU : WAIT_FOR_SOMETHING,
+		};
+	t->is_off = r->is_open != 0;
+	if (r->is_open) {
+		t->is_off_new = 1;
+		return 0;
+	}
+	need_builder(t);
+	block_builder_off(t->builder, complete_off(w, t, r->h.time_ns));
+	/* It can't be closed at a moment before this any more. */
+	if (r->h.time_ns > t->last_ns)
+		t->last_ns = r->h.time_ns;
+	if (!block_builder_is_full(t->builder))
+		return 0;
+	finish_block(w, t, t->last_ns);
+	return trace_rows_flush(w, FLUSH_ROWS);
+}
+
+void trace_writer_wait(struct trace_writer *w, uint16_t thread, uint64_t start_ns,
+		       uint64_t taken_ns, const struct wait_about *about)
+{
+	struct thread *t = find_thread(w, thread);
+	struct wait_found found = {.start_ns = start_ns, .taken_ns = taken_ns, .thread = thread};
+
+	if (!t && thread < w->n_threads && w->threads[thread])
+		return;
+	found.reason = wait_texts_reason(w->texts, about);
+	found.native = wait_texts_native(w->texts, about);
+	if (!found.reason && !found.native)
+		return;
+	wait_findings_add(t ? &t->findings : &w->early, &found);
+	if (t)
+		t->is_off_new |= t->is_off && t->off.start_ns == start_ns;
+}
+
+/*
+ * The file of a code object. When an earlier recorder stored another text of it and knew the same
+ * function, the process got that from the text as it was then.
+ */
+static uint32_t find_file(struct trace_writer *w, const struct record_code *r)
+{
+	uint32_t file = source_files_find(w->files, r->text, r->file_len);
+	uint32_t before = source_files_before(w->files, file);
+
+	if (before && trace_store_has_code(w->store, before, r->text + r->file_len, r->name_len,
+					   r->first_line) == 1)
+		return before;
+	return file;
 }
 
 static int put_code(struct trace_writer *w, const struct record_code *r)
@@ -346,13 +289,13 @@ static int put_code(struct trace_writer *w, const struct record_code *r)
 	size_t text_len = r->h.size - sizeof(*r);
 	struct code *c;
 
-	if (r->id != w->n_codes + 1 || r->file_len > text_len ||
+	if (r->id != trace_writer_next_code(w) || r->file_len > text_len ||
 	    r->name_len > text_len - r->file_len)
 		return -EINVAL;
 	w->codes = xgrow(w->codes, &w->cap_codes, w->n_codes + 1, sizeof(*w->codes));
 	c = &w->codes[w->n_codes++];
 	*c = (struct code){
-	    .file = source_files_find(w->files, r->text, r->file_len),
+	    .file = find_file(w, r),
 	    .first_line = r->first_line,
 	    .name = xmalloc(r->name_len),
 	    .name_len = r->name_len,
@@ -377,17 +320,28 @@ static int put_gap(struct trace_writer *w, const struct record_gap *r)
 		if (t && (r->h.thread == 0 || r->h.thread == i))
 			skip_gap(w, t, r->start_ns, r->h.time_ns);
 	}
-	add_gap(w, (struct gap_row){.thread = r->h.thread,
-				    .start_ns = r->start_ns,
-				    .end_ns = r->h.time_ns,
-				    .reason = r->reason,
-				    .lost = r->lost});
+	trace_rows_add_gap(w, (struct gap_row){.thread = r->h.thread,
+					       .start_ns = r->start_ns,
+					       .end_ns = r->h.time_ns,
+					       .reason = r->reason,
+					       .lost = r->lost});
 	return 0;
 }
 
+/* The recorder counts from 0; the trace counts on from what an earlier one had counted. */
 static int put_counters(struct trace_writer *w, const struct record_counters *r)
 {
-	w->counters = *r;
+	struct record_counters *sum = &w->counters;
+
+	*sum = *r;
+	sum->snapshots += w->base.snapshots;
+	for (int i = 0; i < N_CUT_REASONS; i++)
+		sum->cut[i] += w->base.cut[i];
+	for (int i = 0; i < N_DROP_REASONS; i++)
+		sum->dropped[i] += w->base.dropped[i];
+	sum->lines_unknown += w->base.lines_unknown;
+	sum->names_truncated += w->base.names_truncated;
+	sum->busy_ns += w->base.busy_ns;
 	w->counters_stored = 0;
 	return 0;
 }
@@ -410,6 +364,8 @@ int trace_writer_put(struct trace_writer *w, const struct record_header *h)
 		return put_code(w, record);
 	case RECORD_GAP:
 		return put_gap(w, record);
+	case RECORD_OFF:
+		return put_off(w, record);
 	case RECORD_COUNTERS:
 		return put_counters(w, record);
 	default:
@@ -419,129 +375,109 @@ int trace_writer_put(struct trace_writer *w, const struct record_header *h)
 
 /* --- time --- */
 
-int trace_writer_tick(struct trace_writer *w, uint64_t now_ns)
+/* What becomes of a thread's open block when the others are stored. */
+static void update_block(struct trace_writer *w, struct thread *t)
 {
-	int has_news =
-	    source_files_has_new(w->files) || w->n_codes_stored < w->n_codes || !w->threads_stored;
+	uint32_t n_events = t->builder ? block_builder_n_events(t->builder) : 0;
+	uint64_t until_ns = w->known_until_ns, age_ns;
+	uint64_t stored_ns = t->stored.row ? t->stored.last_ns : t->first_ns;
 
+	if (until_ns <= t->first_ns)
+		return;
+	age_ns = until_ns - t->first_ns;
+	if (n_events >= BLOCK_EVENTS || age_ns >= IDLE_BLOCK_NS_MAX ||
+	    (age_ns >= BLOCK_NS_MAX && has_new_events(t)))
+		finish_block(w, t, until_ns);
+	else if (has_new_events(t) || (!t->stored.row && until_ns > stored_ns) ||
+		 until_ns >= stored_ns + IDLE_STORE_NS)
+		keep_block(w, t, until_ns);
+}
+
+static bool is_flush_due(const struct trace_writer *w, uint64_t now_ns)
+{
+	if (now_ns < w->flushed_until_ns + FLUSH_NS || now_ns < w->flushed_ns + FLUSH_PAUSE_NS)
+		return false;
+	return w->known_until_ns > w->flushed_until_ns || w->n_gaps || !w->counters_stored;
+}
+
+static int store_news(struct trace_writer *w, uint64_t now_ns)
+{
+	int has_news = source_files_has_new(w->files) || w->n_codes_stored < w->n_codes ||
+		       !w->threads_stored || wait_texts_has_new(w->texts);
+
+	if (!is_flush_due(w, now_ns))
+		return has_news || w->n_finished ? trace_rows_flush(w, FLUSH_ROWS) : 0;
+	w->flushed_ns = now_ns;
+	w->flushed_until_ns = w->known_until_ns;
 	for (size_t i = 0; i < w->n_threads; i++) {
 		struct thread *t = find_thread(w, (uint16_t)i);
 
-		if (t && now_ns >= t->first_ns + (t->builder ? BLOCK_NS : t->idle_limit_ns))
-			finish_block(w, t, w->known_until_ns);
+		if (t)
+			update_block(w, t);
 	}
-	if (!has_news && !w->n_finished &&
-	    (now_ns < w->flushed_ns + FLUSH_NS || (w->counters_stored && !w->n_gaps)))
+	if (!has_news && !w->n_finished && !w->n_gaps && w->counters_stored)
 		return 0;
-	w->flushed_ns = now_ns;
-	return flush(w);
+	return trace_rows_flush(w, FLUSH_WITH_COUNTERS);
+}
+
+int trace_writer_tick(struct trace_writer *w, uint64_t now_ns)
+{
+	int r = store_news(w, now_ns);
+	int r_trim = trace_rows_trim(w);
+
+	return r < 0 ? r : r_trim;
 }
 
 int trace_writer_anchor(struct trace_writer *w, uint64_t monotonic_ns, uint64_t realtime_ns)
 {
+	if (w->growth_paused)
+		return 0;
 	source_files_check(w->files);
 	return trace_store_anchor(w->store, monotonic_ns, realtime_ns);
+}
+
+void trace_writer_trim(struct trace_writer *w, uint64_t bytes)
+{
+	w->trim_bytes += bytes;
+	w->totals.trim_bytes = w->trim_bytes;
+	w->totals.is_trimming = w->trim_bytes > 0 || w->is_shrinking;
+}
+
+void trace_writer_pause_growth(struct trace_writer *w, int paused)
+{
+	w->growth_paused = paused;
 }
 
 void trace_writer_totals(const struct trace_writer *w, struct trace_writer_totals *ret)
 {
 	*ret = w->totals;
 	for (size_t i = 0; i < w->n_finished; i++)
-		ret->transitions += w->finished[i].n_events;
+		ret->transitions += w->finished[i].n_events - w->finished[i].stored.n_events;
 	for (size_t i = 0; i < w->n_threads; i++) {
-		if (w->threads[i] && w->threads[i]->builder)
-			ret->transitions += block_builder_n_events(w->threads[i]->builder);
+		const struct thread *t = w->threads[i];
+
+		if (t && t->builder)
+			ret->transitions += block_builder_n_events(t->builder) - t->stored.n_events;
 	}
 }
 
-/* --- beginning and end --- */
-
-static int create_store(const char *path, const struct trace_about *about, struct trace_store **ret)
+void trace_writer_finish_blocks(struct trace_writer *w, uint64_t end_ns)
 {
-	struct trace_store *s;
-	int r = trace_store_create(path, &s);
-
-	if (r < 0)
-		return r;
-	r = trace_store_begin(s);
-	if (r == 0)
-		r = trace_store_about(s, about);
-	if (r == 0)
-		r = trace_store_commit(s);
-	if (r < 0) {
-		trace_store_rollback(s);
-		trace_store_close(s);
-		unlink(path);
-		return r;
-	}
-	*ret = s;
-	return 0;
-}
-
-int trace_writer_create(const char *db_path, const struct trace_about *about,
-			read_source_fn read_source, void *ctx, struct trace_writer **ret)
-{
-	struct trace_store *store;
-	struct trace_writer *w;
-	int r = create_store(db_path, about, &store);
-
-	if (r < 0)
-		return r;
-	w = xcalloc(1, sizeof(*w));
-	w->store = store;
-	w->packer = packer_new();
-	w->files = source_files_new(read_source, ctx);
-	w->counters_stored = w->threads_stored = 1;
-	w->known_until_ns = w->flushed_ns = about->start_monotonic_ns;
-	w->totals.bytes = trace_store_size(store);
-	*ret = w;
-	return 0;
-}
-
-static int store_end(struct trace_writer *w, uint64_t end_ns, const char *reason)
-{
-	int r = trace_store_begin(w->store);
-
-	if (r == 0)
-		r = trace_store_meta_int(w->store, META_END, end_ns);
-	if (r == 0)
-		r = trace_store_meta_text(w->store, META_END_REASON, reason);
-	if (r == 0)
-		r = trace_store_commit(w->store);
-	if (r < 0)
-		trace_store_rollback(w->store);
-	return r;
-}
-
-static void writer_free(struct trace_writer *w)
-{
-	for (size_t i = 0; i < w->n_threads; i++)
-		thread_free(w->threads[i]);
-	for (size_t i = w->n_codes_stored; i < w->n_codes; i++)
-		free(w->codes[i].name);
-	packer_free(w->packer);
-	source_files_free(w->files);
-	free(w->threads);
-	free(w->codes);
-	free(w->finished);
-	free(w->gaps);
-	free(w);
-}
-
-int trace_writer_close(struct trace_writer *w, uint64_t end_ns, const char *reason)
-{
-	int r, r_end, r_close;
-
 	for (size_t i = 0; i < w->n_threads; i++) {
 		struct thread *t = find_thread(w, (uint16_t)i);
 
 		if (t)
 			finish_block(w, t, end_ns);
 	}
-	source_files_check(w->files);
-	r = flush(w);
-	r_end = store_end(w, end_ns, reason);
-	r_close = trace_store_close(w->store);
-	writer_free(w);
-	return r < 0 ? r : r_end < 0 ? r_end : r_close;
+}
+
+void trace_writer_free_thread(struct thread *t)
+{
+	if (!t)
+		return;
+	block_builder_free(t->builder);
+	free(t->stored.lines);
+	wait_findings_done(&t->findings);
+	free(t->stack);
+	free(t);
 }

@@ -3,28 +3,23 @@
  * Main thread: messages and the writer. Sampler thread: sampler_run() and nothing else. They
  * share the ring, the sampler's progress figures and two atomics.
  */
-#include "recorder/worker.h"
+#include "recorder/worker_private.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/trace_schema.h"
 #include "common/xalloc.h"
-#include "recorder/channel.h"
-#include "recorder/handover.h"
+#include "recorder/oncpu/edge_inbox.h"
 #include "recorder/privileges.h"
-#include "recorder/python/py_locate.h"
-#include "recorder/python/py_runtime.h"
-#include "recorder/ring.h"
-#include "recorder/target/mappings.h"
 #include "recorder/trace_writer.h"
+#include "recorder/wait_queue.h"
+#include "recorder/wait_watch.h"
 
 #define RING_BYTES (4u << 20)
 /*
@@ -33,42 +28,15 @@
  */
 #define WAIT_IDLE_MS 50
 #define WAIT_BUSY_MS 10
+/* At low rates hardly anything can come, and there may be many workers like this one. */
+#define WAIT_REST_MS 300
+#define REST_MAX_HZ  1000
+/* At such rates what came will be the last for a second or so (see sampler_emit.c). */
+#define WAIT_LONG_MS 900
+#define LONG_MAX_HZ  50
 #define BUSY_RECORDS 512
 /* Records stored before messages get a look: some milliseconds. */
-#define DRAIN_MAX   16384
-#define TICK_NS	    (50 * NS_PER_MS)
-#define PROGRESS_NS NS_PER_S
-#define ANCHOR_NS   (60 * NS_PER_S)
-
-struct worker {
-	struct channel channel;
-	const struct worker_config *config;
-
-	struct memory mem;
-	struct py_runtime py;
-	/* Of the executable files mapped when no interpreter was found in them; 0: none. */
-	uint64_t rejected_files;
-	char rejected_as[MESSAGE_TEXT_MAX];
-
-	struct ring *ring;
-	struct sampler *sampler;
-	struct sampler_config sampler_config;
-	uint32_t next_code;
-	uint16_t next_thread;
-	pthread_t thread;
-	bool is_sampling;
-	atomic_bool stop;
-	atomic_bool sampler_over;
-	int sampler_result; /* valid once sampler_over */
-
-	struct trace_writer *writer;
-	int write_error; /* the first refusal of the disk, 0 or a negative errno */
-	uint64_t start_ns, gone_ns;
-	uint64_t next_tick_ns, next_progress_ns, next_anchor_ns;
-	struct record_counters base, counters; /* of earlier samplers; with the present one's */
-
-	bool is_done;
-};
+#define DRAIN_MAX 16384
 
 static void *sampler_thread(void *arg)
 {
@@ -79,15 +47,45 @@ static void *sampler_thread(void *arg)
 	return NULL;
 }
 
+/* Without it everything works, but nobody knows why a thread waits. */
+static void start_watching(struct worker *w)
+{
+	if (w->waits_sock < 0 || edge_rings_source(&w->edges) == EDGES_NONE)
+		return;
+	w->wait_queue = wait_queue_new();
+	if (w->wait_queue && wait_watch_new(w->wait_queue, w->waits_sock, w->mem.fd, w->maps_fd,
+					    w->edge_inbox, &w->wait_watch) < 0) {
+		wait_queue_free(w->wait_queue);
+		w->wait_queue = NULL;
+	}
+}
+
+/* Once the sampler is over. */
+static void stop_watching(struct worker *w)
+{
+	if (w->wait_watch)
+		wait_watch_collect(w->wait_watch, w->writer);
+	wait_watch_free(w->wait_watch);
+	w->wait_watch = NULL;
+	wait_queue_free(w->wait_queue);
+	w->wait_queue = NULL;
+}
+
 static int start_sampling(struct worker *w)
 {
 	int r;
 
+	start_watching(w);
 	w->sampler_config = (struct sampler_config){
-	    .rate_hz = w->config->rate_hz,
+	    .rate_hz = w->rate_hz,
 	    .follow = w->config->follow,
 	    .packages = w->config->packages,
 	    .pid = w->config->pid,
+	    .slows_when_idle = w->config->slows_when_idle,
+	    .stat_fd = w->stat_fd,
+	    .edges = &w->edges,
+	    .edge_inbox = w->edge_inbox,
+	    .waits = w->wait_queue,
 	};
 	w->sampler =
 	    sampler_new(&w->mem, &w->py, w->ring, &w->sampler_config, w->next_code, w->next_thread);
@@ -97,6 +95,7 @@ static int start_sampling(struct worker *w)
 	if (r != 0) {
 		sampler_free(w->sampler);
 		w->sampler = NULL;
+		stop_watching(w);
 		return -r;
 	}
 	w->is_sampling = true;
@@ -139,16 +138,28 @@ static unsigned drain_ring(struct worker *w)
 			break;
 		if (record->kind == RECORD_COUNTERS)
 			record = add_base(w, (const struct record_counters *)record);
+		w->n_gaps += record->kind == RECORD_GAP;
 		note_write_result(w, trace_writer_put(w->writer, record));
 		ring_consume(w->ring);
 	}
 	return n;
 }
 
-static int wait_ms(unsigned n_drained)
+/* Nothing happens in the target. When something does, that is soon enough to fill the ring. */
+static bool is_resting(const struct worker *w)
+{
+	return w->sampler && atomic_load_explicit(&sampler_get_progress(w->sampler)->is_backed_off,
+						  memory_order_relaxed);
+}
+
+static int wait_ms(const struct worker *w, unsigned n_drained)
 {
 	if (n_drained == DRAIN_MAX)
 		return 0;
+	if (((w->rate_hz > 0 && w->rate_hz <= LONG_MAX_HZ) || is_resting(w)) && n_drained)
+		return WAIT_LONG_MS;
+	if ((w->rate_hz > 0 && w->rate_hz <= REST_MAX_HZ) || is_resting(w))
+		return WAIT_REST_MS;
 	return n_drained < BUSY_RECORDS ? WAIT_IDLE_MS : WAIT_BUSY_MS;
 }
 
@@ -157,6 +168,7 @@ static void stop_sampling(struct worker *w)
 	if (!w->is_sampling)
 		return;
 	atomic_store(&w->stop, true);
+	sampler_wake(w->sampler);
 	/* It may wait for nothing, but it can need room in the ring for its last records. */
 	while (!atomic_load(&w->sampler_over)) {
 		drain_ring(w);
@@ -171,102 +183,11 @@ static void stop_sampling(struct worker *w)
 	w->next_thread = sampler_next_thread(w->sampler);
 	sampler_free(w->sampler);
 	w->sampler = NULL;
+	stop_watching(w);
 	memory_done(&w->mem);
 }
 
-static int create_trace(struct worker *w, const struct message *target)
-{
-	auto_free char *path = xasprintf("%s/" TRACE_FILE_NAME, w->config->folder);
-	char host[256] = "";
-	struct trace_about about = {
-	    .name = w->config->name,
-	    .pid = w->config->pid,
-	    .process_start_ticks = w->config->start_ticks,
-	    .command = target->text,
-	    .executable = target->path,
-	    .python = w->py.version,
-	    .python_hexversion = w->py.hexversion,
-	    .host = host,
-	    .packages = w->config->packages_text,
-	    .rate_asked_hz = w->config->rate_hz,
-	};
-	struct tm local;
-	time_t seconds;
-
-	gethostname(host, sizeof(host) - 1);
-	about.start_monotonic_ns = clock_monotonic_ns();
-	about.start_realtime_ns = clock_realtime_ns();
-	seconds = (time_t)(about.start_realtime_ns / NS_PER_S);
-	localtime_r(&seconds, &local);
-	about.utc_offset_s = (int)local.tm_gmtoff;
-	about.time_zone = local.tm_zone;
-	w->start_ns = about.start_monotonic_ns;
-	w->next_tick_ns = w->start_ns + TICK_NS;
-	w->next_progress_ns = w->start_ns + PROGRESS_NS;
-	w->next_anchor_ns = w->start_ns + ANCHOR_NS;
-	return trace_writer_create(path, &about, channel_read_source, &w->channel, &w->writer);
-}
-
-/* FNV-1a over what decides whether there is an interpreter. Never 0. */
-static uint64_t hash_executable_files(const struct mappings *maps)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < maps->n; i++) {
-		const uint64_t values[] = {maps->items[i].start, maps->items[i].inode};
-
-		if (!maps->items[i].executable)
-			continue;
-		for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++)
-			hash = (hash ^ values[j]) * UINT64_C(0x100000001b3);
-	}
-	return hash | 1;
-}
-
-/*
- * Look for an interpreter. A command on its way to becoming a Python is looked at many times, so
- * files that hold none are not opened again.
- */
-static int locate(struct worker *w, int maps_fd, struct py_location *ret, char *found, size_t size)
-{
-	auto_mappings struct mappings maps = {0};
-	uint64_t hash;
-	int r;
-
-	r = mappings_read(maps_fd, &maps);
-	if (r < 0)
-		return r;
-	/* Only anonymous memory: it is being replaced by another program at this moment. */
-	if (maps.n == 0)
-		return -EAGAIN;
-	hash = hash_executable_files(&maps);
-	if (hash == w->rejected_files) {
-		snprintf(found, size, "%s", w->rejected_as);
-		return -EOPNOTSUPP;
-	}
-	r = py_locate(&maps, channel_open_image, &w->channel, ret, found, size);
-	if (r == -EOPNOTSUPP) {
-		w->rejected_files = hash;
-		snprintf(w->rejected_as, sizeof(w->rejected_as), "%s", found);
-	}
-	return r;
-}
-
-static int find_interpreter(struct worker *w, struct message *target, char *found, size_t size)
-{
-	struct py_location where;
-	int r;
-
-	memory_init_fd(&w->mem, target->fds[0]);
-	r = locate(w, target->fds[1], &where, found, size);
-	if (r == 0)
-		r = py_runtime_open(&w->mem, &where, &w->py, found, size);
-	close(target->fds[1]);
-	if (r < 0)
-		memory_done(&w->mem);
-	return r;
-}
-
+/* Create the database, or go on with the one that is there. */
 static void put_gap(struct worker *w)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -276,6 +197,7 @@ static void put_gap(struct worker *w)
 	    .reason = w->sampler_result == -ESRCH ? GAP_EXEC : GAP_UNREADABLE,
 	};
 
+	w->n_gaps++;
 	note_write_result(w, trace_writer_put(w->writer, &gap.h));
 }
 
@@ -303,13 +225,16 @@ static void on_target(struct worker *w, struct message *target)
 	int r;
 
 	message_init(&reply, MSG_ATTACHED);
-	if (target->n_fds != 2 || w->is_sampling) {
+	if (target->n_fds < 2 || w->is_sampling) {
 		message_close_fds(target);
 		return;
 	}
-	r = find_interpreter(w, target, reply.text, sizeof(reply.text));
+	if (w->stat_fd >= 0)
+		close(w->stat_fd);
+	w->stat_fd = target->n_fds > 2 ? target->fds[2] : -1;
+	r = worker_find_interpreter(w, target, reply.text, sizeof(reply.text));
 	if (r == 0 && !w->writer) {
-		r = create_trace(w, target);
+		r = worker_begin_trace(w, target);
 		if (r < 0) {
 			send_done(w, r, "cannot create the trace", NULL);
 			return;
@@ -353,7 +278,12 @@ static void fill_totals(const struct worker *w, struct record_totals *ret)
 	    .snapshots = w->base.snapshots,
 	    .cut = sum_up(w->counters.cut, N_CUT_REASONS),
 	    .dropped = sum_up(w->counters.dropped, N_DROP_REASONS),
+	    .gaps = w->n_gaps,
+	    .rate_hz = w->rate_hz,
 	};
+	if (w->sampler)
+		ret->is_resting = atomic_load_explicit(
+		    &sampler_get_progress(w->sampler)->is_backed_off, memory_order_relaxed);
 	if (w->sampler)
 		ret->snapshots += atomic_load_explicit(&sampler_get_progress(w->sampler)->snapshots,
 						       memory_order_relaxed);
@@ -428,6 +358,29 @@ static void do_periodic(struct worker *w)
 	}
 }
 
+/* What the collector may ask for while a trace is being written. */
+static void on_wish(struct worker *w, const struct message *m)
+{
+	switch (m->type) {
+	case MSG_RATE:
+		w->rate_hz = m->setup.rate_hz;
+		if (w->sampler)
+			sampler_set_rate(w->sampler, w->rate_hz);
+		break;
+	case MSG_TRIM:
+		if (w->writer)
+			trace_writer_trim(w->writer, m->start);
+		break;
+	case MSG_GROWTH:
+		if (w->writer)
+			trace_writer_pause_growth(w->writer, !m->status);
+		w->may_not_grow = !m->status;
+		break;
+	default:
+		break;
+	}
+}
+
 static void on_message(struct worker *w)
 {
 	struct message m;
@@ -442,12 +395,25 @@ static void on_message(struct worker *w)
 	case MSG_TARGET:
 		on_target(w, &m);
 		break;
+	case MSG_WAITS:
+		if (m.n_fds == 1 && w->waits_sock < 0)
+			w->waits_sock = m.fds[0];
+		else
+			message_close_fds(&m);
+		break;
+	case MSG_EDGES:
+		if (w->is_sampling)
+			message_close_fds(&m);
+		else
+			edge_rings_take(&w->edges, &m);
+		break;
 	case MSG_STOP:
 		message_close_fds(&m);
 		channel_want_stop(&w->channel, m.text);
 		break;
 	default:
 		message_close_fds(&m);
+		on_wish(w, &m);
 	}
 }
 
@@ -459,22 +425,31 @@ int worker_run(int sock, const struct worker_config *config)
 	    .mem = {.fd = -1},
 	    .next_code = 1,
 	    .next_thread = 1,
+	    .rate_hz = config->rate_hz,
+	    .stat_fd = -1,
+	    .edges = EDGE_RINGS_NONE,
+	    .maps_fd = -1,
+	    .waits_sock = -1,
 	};
 	unsigned n_drained = 0;
 	int r;
 
-	r = privileges_drop(config->folder);
+	r = config->is_confined ? 0 : privileges_drop(config->folder);
 	if (r < 0) {
 		send_done(&w, r, "cannot give up privileges", NULL);
 		return 1;
 	}
 	w.ring = ring_new(RING_BYTES);
+	w.edge_inbox = edge_inbox_new();
 	while (!w.is_done) {
 		struct pollfd p = {.fd = sock, .events = POLLIN};
 
-		if (poll(&p, 1, w.is_sampling ? wait_ms(n_drained) : -1) > 0)
+		if (poll(&p, 1, w.is_sampling ? wait_ms(&w, n_drained) : -1) > 0)
 			on_message(&w);
 		if (w.is_sampling) {
+			/* Why a thread waits is known before the record of its wait comes. */
+			if (w.wait_watch)
+				wait_watch_collect(w.wait_watch, w.writer);
 			n_drained = drain_ring(&w);
 			do_periodic(&w);
 			if (atomic_load(&w.sampler_over) && !w.channel.stop_wanted)
@@ -484,6 +459,12 @@ int worker_run(int sock, const struct worker_config *config)
 			finish(&w);
 	}
 	ring_free(w.ring);
+	edge_rings_done(&w.edges);
+	edge_inbox_free(w.edge_inbox);
+	close_p(&w.maps_fd);
+	close_p(&w.waits_sock);
+	if (w.stat_fd >= 0)
+		close(w.stat_fd);
 	close(sock);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #ifndef RECORDER_WORKER_H
 #define RECORDER_WORKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -14,13 +15,16 @@
 
 struct worker_config {
 	const char *name;   /* of the trace */
-	const char *folder; /* exists; trace.db is created in it */
+	const char *folder; /* exists; trace.db is created in it, or continued if may_continue */
 	pid_t pid;
 	uint64_t start_ticks;
-	double rate_hz; /* 0: as fast as it goes */
+	double rate_hz;	      /* 0: as fast as it goes */
+	bool slows_when_idle; /* see sampler.h */
 	enum follow_mode follow;
 	const char *const *packages; /* NULL-terminated, for FOLLOW_PACKAGES */
 	const char *packages_text;   /* the same as the user wrote it */
+	bool may_continue;	     /* a trace.db of the same process may be there already */
+	bool is_confined;	     /* privileges have been given up */
 };
 
 /*
@@ -29,5 +33,11 @@ struct worker_config {
  * ends, which stops the recording as well. Returns the process's exit status.
  */
 int worker_run(int sock, const struct worker_config *config);
+
+/*
+ * The same for a worker of the collector, which is a program of its own: waits for MSG_SETUP,
+ * enters its sandbox (sandbox.h), and does what it was started for. In worker_serve.c.
+ */
+int worker_serve(int sock);
 
 #endif

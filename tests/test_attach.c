@@ -55,10 +55,22 @@ static void reply(int sock, enum message_type type, int status, const char *text
 	message_send(sock, &m);
 }
 
+static bool is_before_target(const struct message *m)
+{
+	return m->type == MSG_EDGES || m->type == MSG_WAITS;
+}
+
 /* The next message of that type; ends the worker, which is a failure, when there is none. */
 static void expect(int sock, enum message_type type, struct message *ret)
 {
-	if (message_receive(sock, ret) < 0 || ret->type != type)
+	/* What comes before the target is of no use here. */
+	do {
+		if (message_receive(sock, ret) < 0)
+			_exit(1);
+		if (is_before_target(ret))
+			message_close_fds(ret);
+	} while (is_before_target(ret));
+	if (ret->type != type)
 		_exit(1);
 }
 
@@ -132,9 +144,10 @@ static void answer_always(int sock, int status, const char *text)
 {
 	struct message m;
 
-	while (message_receive(sock, &m) == 0 && m.type == MSG_TARGET) {
+	while (message_receive(sock, &m) == 0 && (m.type == MSG_TARGET || is_before_target(&m))) {
 		message_close_fds(&m);
-		reply(sock, MSG_ATTACHED, status, text);
+		if (m.type == MSG_TARGET)
+			reply(sock, MSG_ATTACHED, status, text);
 	}
 	reply(sock, MSG_DONE, 0, "");
 }

@@ -90,7 +90,7 @@ static void encode_walk(struct walk *w, uint32_t n_lines, uint32_t n_events, uin
 				     pushed);
 	}
 	ck_assert_uint_eq(block_encoder_n_events(encoder), n_events);
-	block_encoder_finish(encoder, packer, ret, ret_len);
+	block_encoder_encode(encoder, packer, ret, ret_len);
 }
 
 START_TEST(a_block_without_events_has_its_stack)
@@ -102,7 +102,7 @@ START_TEST(a_block_without_events_has_its_stack)
 	uint32_t n;
 
 	block_encoder_start(encoder, (const uint32_t[]){line(7, 3), line(8, 0), line(7, 3)}, 3);
-	block_encoder_finish(encoder, packer, &data, &len);
+	block_encoder_encode(encoder, packer, &data, &len);
 	ck_assert_int_eq(block_decoder_new(unpacker, data, len, &d), 0);
 	ck_assert_uint_eq(block_decoder_n_events(d), 0);
 	ck_assert_uint_eq(block_decoder_stack(d, &n)[1], 1);
@@ -261,7 +261,7 @@ START_TEST(tight_calls_take_less_than_one_and_a_half_bytes_per_event)
 		block_encoder_append(encoder, w.units, states[last], 1, &states[next], 1);
 		last = next;
 	}
-	block_encoder_finish(encoder, packer, &data, &len);
+	block_encoder_encode(encoder, packer, &data, &len);
 	ck_assert_uint_lt(len, BLOCK_MAX_EVENTS * 3 / 2);
 }
 END_TEST

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <getopt.h>
 #include <locale.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,10 +106,10 @@ START_TEST(collapsed_stacks_are_exact)
 {
 	auto_free char *text = run(&cmd_export, EXIT_OK, "-fcollapsed", NULL);
 	auto_free char *path = xasprintf("%s/a\\x3bb.py", folder);
-	auto_free char *expected = xasprintf("%s:main:3 1006400\n"
-					     "%s:main:0 1993600\n"
-					     "%s:main:2 1024\n"
-					     "%s:main:2;%s:Work\\x3ber.work\\x0a:5 3000000\n",
+	auto_free char *expected = xasprintf("%s:main:2 1024\n"
+					     "%s:main:2;%s:Work\\x3ber.work\\x0a:5 3000000\n"
+					     "%s:main:3 1006400\n"
+					     "%s:main:0 1993600\n",
 					     path, path, path, path, path);
 
 	ck_assert_str_eq(text, expected);
@@ -159,7 +160,7 @@ START_TEST(the_number_of_lines_can_be_limited)
 
 	assert_has(text, "a;b.py:5");
 	ck_assert_ptr_null(strstr(text, "a;b.py:3"));
-	assert_has(text, "and 3 more lines");
+	assert_has(text, "(3 more lines: --num-items)\n");
 	free(run(&cmd_analyse, EXIT_USAGE, "--num-items", "none"));
 }
 END_TEST
@@ -231,6 +232,57 @@ START_TEST(info_says_all_for_programs)
 }
 END_TEST
 
+static void run_sql(const char *sql)
+{
+	auto_free char *path = xasprintf("%s/trace.db", folder);
+	sqlite3 *db = NULL;
+
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+START_TEST(a_trace_without_an_end_is_told)
+{
+	auto_free char *ended = run(&cmd_info, EXIT_OK, "--json", NULL);
+	auto_free char *text = NULL;
+	auto_free char *json = NULL;
+
+	assert_has(ended, "\"ended\": true,");
+	run_sql("DELETE FROM meta WHERE key IN ('end_ns', 'end_reason')");
+	text = run(&cmd_info, EXIT_OK, NULL, NULL);
+	json = run(&cmd_info, EXIT_OK, "--json", NULL);
+	assert_has(text, "; not ended: still being recorded, or the recorder died (last written 2");
+	assert_has(json, "\"ended\": false,");
+	assert_has(json, "\"end_reason\": null");
+	assert_has(json, "\"last_written_unix_s\": 1");
+}
+END_TEST
+
+START_TEST(what_was_deleted_is_told)
+{
+	auto_free char *whole = run(&cmd_info, EXIT_OK, NULL, NULL);
+	auto_free char *text = NULL;
+	auto_free char *json = NULL;
+	auto_free char *table = NULL;
+
+	ck_assert_ptr_null(strstr(whole, "Deleted"));
+	run_sql("INSERT INTO meta VALUES ('trimmed_until_ns', 3000000000);"
+		"INSERT INTO counters VALUES ('trimmed_blocks', 3), ('trimmed_events', 1234),"
+		" ('trimmed_bytes', 5000)");
+	text = run(&cmd_info, EXIT_OK, NULL, NULL);
+	json = run(&cmd_info, EXIT_OK, "--json", NULL);
+	table = run(&cmd_analyse, EXIT_OK, NULL, NULL);
+	assert_has(text, "Deleted      the first 2.00 s are not complete: 1,234 transitions in 3 "
+			 "blocks (");
+	assert_has(json, "\"complete_from_s\": 2.000000,");
+	assert_has(json, "\"trimmed_blocks\": 3,");
+	assert_has(json, "\"trimmed_transitions\": 1234,");
+	assert_has(json, "\"trimmed_bytes\": 5000,");
+	assert_has(table, "Of the first 2.00 s most or all was deleted to save space.\n");
+}
+END_TEST
+
 START_TEST(wrong_options_are_usage_errors)
 {
 	free(run(&cmd_info, EXIT_USAGE, "--nonsense", NULL));
@@ -253,7 +305,8 @@ END_TEST
 
 START_TEST(help_fits_a_terminal)
 {
-	static const struct command *const commands[] = {&cmd_info, &cmd_analyse, &cmd_export};
+	static const struct command *const commands[] = {&cmd_info, &cmd_analyse, &cmd_export,
+							 &cmd_replay};
 	auto_free char *text = run(commands[_i], EXIT_OK, "--help", NULL);
 	char *line, *rest = NULL;
 
@@ -281,9 +334,11 @@ int main(void)
 	tcase_add_loop_test(tc, a_table_fits_its_terminal, 0, 3);
 	tcase_add_test(tc, info_says_all_for_people);
 	tcase_add_test(tc, info_says_all_for_programs);
+	tcase_add_test(tc, a_trace_without_an_end_is_told);
+	tcase_add_test(tc, what_was_deleted_is_told);
 	tcase_add_test(tc, wrong_options_are_usage_errors);
 	tcase_add_test(tc, no_trace_has_its_own_status);
-	tcase_add_loop_test(tc, help_fits_a_terminal, 0, 3);
+	tcase_add_loop_test(tc, help_fits_a_terminal, 0, 4);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

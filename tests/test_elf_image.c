@@ -5,6 +5,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,18 +20,33 @@ static const struct elf_recipe recipe = {
     .has_py_runtime = 1,
 };
 
+static bool count_function(void *ctx, const struct elf_function *function)
+{
+	ck_assert(*function->name);
+	++*(unsigned *)ctx;
+	return true;
+}
+
 /* Ask everything of bytes that may be anything; only crashes and endless loops would be wrong. */
 static void ask_everything(const unsigned char *bytes, size_t len)
 {
 	struct elf_symbol symbols[] = {{.name = "third"}, {.name = "missing"}};
 	struct elf_image *image;
+	struct elf_build_id id;
+	unsigned n_functions = 0;
 	uint64_t addr, size;
+	uint32_t crc;
+	char name[16];
 	int fd = elf_file(bytes, len);
 
 	if (elf_image_open(fd, &image) == 0) {
 		elf_image_find_symbols(image, symbols, 2);
 		elf_image_find_section(image, ".PyRuntime", &addr, &size);
 		elf_image_load_bias(image, 0x7000, ELF_TEXT_OFFSET, &addr);
+		elf_image_each_function(image, ELF_TABLE_DYNAMIC, count_function, &n_functions);
+		elf_image_each_function(image, ELF_TABLE_FULL, count_function, &n_functions);
+		elf_image_build_id(image, &id);
+		elf_image_debug_link(image, name, sizeof(name), &crc);
 		elf_image_close(image);
 	}
 	close(fd);
@@ -157,6 +174,51 @@ START_TEST(own_symbols_are_where_they_are)
 }
 END_TEST
 
+START_TEST(build_ids_are_parsed)
+{
+	/* Another note, with a name of five bytes and one of content, then the build-id. */
+	unsigned char notes[] = {5,   0, 0, 0, 1, 0, 0,	  0,   1,   0, 0,   0,	 'L', 'o', 'n',
+				 'g', 0, 0, 0, 0, 9, 0,	  0,   0,   4, 0,   0,	 0,   3,   0,
+				 0,   0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 0xa, 0xb, 0xc, 0xd, 0};
+	struct elf_build_id id = {0};
+
+	ck_assert(elf_build_id_parse(notes, sizeof(notes) - 1, &id));
+	ck_assert_uint_eq(id.len, 3);
+	ck_assert_uint_eq(id.bytes[2], 0xc);
+	/* Cut off anywhere; lengths that make no sense. */
+	for (size_t len = 0; len < 43; len++)
+		ck_assert(!elf_build_id_parse(notes, len, &id));
+	memset(notes + 20, 0xff, 12);
+	ck_assert(!elf_build_id_parse(notes, sizeof(notes), &id));
+	memset(notes, 0xff, 12);
+	ck_assert(!elf_build_id_parse(notes, sizeof(notes), &id));
+}
+END_TEST
+
+START_TEST(an_image_in_memory_has_functions)
+{
+	unsigned n = 0;
+	struct elf_image *image;
+	void *bytes;
+	size_t len;
+	FILE *f = fopen("/proc/self/exe", "re");
+
+	ck_assert_ptr_nonnull(f);
+	fseek(f, 0, SEEK_END);
+	len = (size_t)ftell(f);
+	rewind(f);
+	bytes = malloc(len);
+	ck_assert_uint_eq(fread(bytes, 1, len, f), len);
+	fclose(f);
+	ck_assert_int_eq(elf_image_open_bytes(bytes, len, &image), 0);
+	ck_assert_int_eq(elf_image_each_function(image, ELF_TABLE_FULL, count_function, &n), 0);
+	ck_assert_uint_gt(n, 50);
+	elf_image_close(image);
+	ck_assert_int_eq(elf_image_open_bytes(bytes, 3, &image), -ENOEXEC);
+	free(bytes);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("elf_image");
@@ -171,6 +233,8 @@ int main(void)
 	tcase_add_test(tc, a_cut_file_is_survived);
 	tcase_add_test(tc, changed_bytes_are_survived);
 	tcase_add_test(tc, own_symbols_are_where_they_are);
+	tcase_add_test(tc, build_ids_are_parsed);
+	tcase_add_test(tc, an_image_in_memory_has_functions);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

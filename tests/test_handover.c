@@ -76,6 +76,24 @@ START_TEST(strings_are_terminated)
 }
 END_TEST
 
+/* Whoever reports it changes its sign. */
+START_TEST(a_status_is_an_errno_or_not_negative)
+{
+	static const int32_t sent[] = {INT32_MIN, -4096, -4095, 0, INT32_MAX};
+	static const int32_t expected[] = {-EBADMSG, -EBADMSG, -4095, 0, INT32_MAX};
+
+	for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
+		struct message m, got;
+
+		message_init(&m, MSG_DONE);
+		m.status = sent[i];
+		ck_assert_int_eq(message_send(pair[0], &m), 0);
+		ck_assert_int_eq(message_receive(pair[1], &got), 0);
+		ck_assert_int_eq(got.status, expected[i]);
+	}
+}
+END_TEST
+
 START_TEST(another_size_is_no_message)
 {
 	static char bytes[sizeof(struct message) + 64];
@@ -139,6 +157,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_message_arrives_with_its_descriptors);
 	tcase_add_test(tc, strings_are_terminated);
+	tcase_add_test(tc, a_status_is_an_errno_or_not_negative);
 	tcase_add_test(tc, another_size_is_no_message);
 	tcase_add_test(tc, too_many_descriptors_are_all_closed);
 	tcase_add_test(tc, the_end_of_the_other_side_is_told);

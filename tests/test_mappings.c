@@ -42,6 +42,23 @@ START_TEST(a_mapped_file_is_parsed)
 }
 END_TEST
 
+START_TEST(the_vdso_is_found)
+{
+	static const char text[] = "1000-2000 r-xp 0 08:01 7 /bin/x\n"
+				   "7ffc000-7ffe000 r-xp 00000000 00:00 0       [vdso]\n"
+				   "8000000-8001000 r-xp 00000000 00:00 0       [vdso]x\n";
+	struct mappings maps;
+	int fd = text_file(text, strlen(text));
+
+	ck_assert_int_eq(mappings_read(fd, &maps), 0);
+	ck_assert_uint_eq(maps.n, 1);
+	ck_assert_uint_eq(maps.vdso_start, 0x7ffc000);
+	ck_assert_uint_eq(maps.vdso_end, 0x7ffe000);
+	mappings_done(&maps);
+	close(fd);
+}
+END_TEST
+
 START_TEST(a_deleted_file_is_told_apart)
 {
 	struct mapping m;
@@ -206,6 +223,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tc, a_mapped_file_is_parsed);
+	tcase_add_test(tc, the_vdso_is_found);
 	tcase_add_test(tc, a_deleted_file_is_told_apart);
 	tcase_add_test(tc, an_escaped_newline_is_decoded);
 	tcase_add_test(tc, what_is_no_file_has_no_path);

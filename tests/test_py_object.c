@@ -133,6 +133,55 @@ START_TEST(bytes_are_read_up_to_a_limit)
 }
 END_TEST
 
+/* However much is read ahead: short and long ones, and such that end where the memory does. */
+START_TEST(objects_of_any_length_at_any_place_are_read)
+{
+	const remote_addr heap_end = IMAGE_HEAP + IMAGE_HEAP_BYTES;
+	char text[1001] = "", buf[1001];
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+
+	py_image_init(&im, (unsigned)_i);
+	for (uint32_t n = 0; n < sizeof(text) - 1; n++) {
+		remote_addr end = heap_end - (remote_addr)1000 * (n / 2 % 3), at;
+
+		im.heap_end = end - im.l.unicode.compact_data - n - 16;
+		at = py_image_ascii(&im, text);
+		ck_assert_int_eq(read_str(at, buf, sizeof(buf), NULL), (int)n);
+		ck_assert_str_eq(buf, text);
+		im.heap_end = end - im.l.bytes.data - n - 16;
+		at = py_image_bytes(&im, text, n);
+		ck_assert_int_eq(py_object_read_bytes(&im.mem, &im.l, at, n, &bytes, &len), 0);
+		ck_assert_uint_eq(len, n);
+		ck_assert_mem_eq(bytes, text, n);
+		free(bytes);
+		text[n] = (char)('a' + n % 26);
+	}
+	py_image_done(&im);
+}
+END_TEST
+
+START_TEST(what_is_short_takes_one_read)
+{
+	uint8_t *bytes = NULL;
+	remote_addr str, data;
+	uint64_t before;
+	char buf[16];
+	size_t len;
+
+	py_image_init(&im, (unsigned)_i);
+	str = py_image_ascii(&im, "abc");
+	data = py_image_bytes(&im, "xyz", 3);
+	before = im.mem.n_reads;
+	ck_assert_int_eq(read_str(str, buf, sizeof(buf), NULL), 3);
+	ck_assert_uint_eq(im.mem.n_reads - before, 1);
+	ck_assert_int_eq(py_object_read_bytes(&im.mem, &im.l, data, 3, &bytes, &len), 0);
+	ck_assert_uint_eq(im.mem.n_reads - before, 2);
+	free(bytes);
+	py_image_done(&im);
+}
+END_TEST
+
 START_TEST(ints_have_one_or_two_digits)
 {
 	remote_addr at;
@@ -212,6 +261,9 @@ int main(void)
 			    BEHIND_MINOR);
 	tcase_add_loop_test(tc, what_is_no_string_is_refused, PY_MINOR_MIN, BEHIND_MINOR);
 	tcase_add_loop_test(tc, bytes_are_read_up_to_a_limit, PY_MINOR_MIN, BEHIND_MINOR);
+	tcase_add_loop_test(tc, objects_of_any_length_at_any_place_are_read, PY_MINOR_MIN,
+			    BEHIND_MINOR);
+	tcase_add_loop_test(tc, what_is_short_takes_one_read, PY_MINOR_MIN, BEHIND_MINOR);
 	tcase_add_test(tc, ints_have_one_or_two_digits);
 	tcase_add_loop_test(tc, a_dict_is_searched, 1, 3);
 	tcase_add_test(tc, a_dict_too_large_to_be_one_is_refused);

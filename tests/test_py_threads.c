@@ -88,6 +88,28 @@ START_TEST(threads_of_all_interpreters_are_listed)
 }
 END_TEST
 
+/* Two for the interpreter, and its GIL where it has one of its own. */
+START_TEST(a_list_takes_few_reads)
+{
+	remote_addr interp;
+	uint64_t before;
+
+	begin(_i);
+	interp = add_interpreter(7);
+	add_thread(interp, 11);
+	before = im.mem.n_reads;
+	ck_assert_int_eq(list(), 1);
+	ck_assert_uint_eq(im.mem.n_reads - before, im.l.interp.gil != LAYOUT_ABSENT ? 4 : 3);
+	/* A field that is moved far away is found all the same. */
+	im.l.interp.id = im.l.interp.threads_head + 512;
+	py_image_put(&im, interp + im.l.interp.id, 8);
+	ck_assert_int_eq(list(), 1);
+	ck_assert_uint_eq(threads[0].interpreter, 8);
+	ck_assert_uint_eq(threads[0].python_id, 1011);
+	end();
+}
+END_TEST
+
 START_TEST(an_interpreter_that_has_not_begun_has_no_threads)
 {
 	begin(_i);
@@ -178,6 +200,7 @@ int main(void)
 			    PY_MINOR_MAX + 1);
 	tcase_add_loop_test(tc, an_interpreter_that_has_not_begun_has_no_threads, PY_MINOR_MIN,
 			    PY_MINOR_MAX + 1);
+	tcase_add_loop_test(tc, a_list_takes_few_reads, PY_MINOR_MIN, PY_MINOR_MAX + 1);
 	tcase_add_loop_test(tc, a_thread_of_another_interpreter_means_look_again, PY_MINOR_MIN,
 			    PY_MINOR_MAX + 1);
 	tcase_add_loop_test(tc, lists_without_end_are_left, PY_MINOR_MIN, PY_MINOR_MAX + 1);

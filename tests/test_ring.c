@@ -94,6 +94,44 @@ START_TEST(rewinding_takes_back_what_is_not_published)
 }
 END_TEST
 
+/* Of what lies in the ring's memory: how many bytes a consumer that keeps up has seen. */
+START_TEST(a_consumer_that_keeps_up_sees_a_small_part_of_the_memory)
+{
+	const char *lowest = NULL, *highest = NULL;
+
+	for (uint64_t n = 0; n < 10000; n++) {
+		const char *record;
+
+		ck_assert(append(n, 64));
+		ring_publish(ring);
+		record = (const char *)ring_peek(ring);
+		if (!lowest || record < lowest)
+			lowest = record;
+		if (!highest || record > highest)
+			highest = record;
+		assert_next(n, 64);
+	}
+	ck_assert_int_le(highest - lowest, RING_BYTES / 16);
+}
+END_TEST
+
+START_TEST(a_ring_begun_anew_holds_large_records_and_can_be_rewound)
+{
+	for (uint64_t n = 0; n < 1000; n++) {
+		ck_assert(append(n, 5000));
+		ring_publish(ring);
+		assert_next(n, 5000);
+		ck_assert(append(n, LARGE));
+		ring_rewind(ring);
+		ck_assert(append(n, LARGE) && append(n + 1, LARGE));
+		ring_publish(ring);
+		assert_next(n, LARGE);
+		assert_next(n + 1, LARGE);
+		ck_assert_ptr_null(ring_peek(ring));
+	}
+}
+END_TEST
+
 START_TEST(rewinding_over_the_ring_s_end_works)
 {
 	/* 48 bytes are left at the end: the next record starts at the beginning. */
@@ -205,6 +243,8 @@ int main(void)
 	tcase_add_test(tc, what_is_not_published_is_not_seen);
 	tcase_add_test(tc, rewinding_takes_back_what_is_not_published);
 	tcase_add_test(tc, rewinding_over_the_ring_s_end_works);
+	tcase_add_test(tc, a_consumer_that_keeps_up_sees_a_small_part_of_the_memory);
+	tcase_add_test(tc, a_ring_begun_anew_holds_large_records_and_can_be_rewound);
 	tcase_add_test(tc, a_full_ring_takes_nothing_and_loses_nothing);
 	tcase_add_test(tc, the_end_is_seen_after_the_last_record);
 	tcase_add_test(tc, two_threads_agree_on_every_byte);

@@ -18,10 +18,11 @@
 
 #include "common/trace_schema.h"
 #include "recorder/target/mappings.h"
+#include "tests/support/scratch.h"
 
 #define NOBODY 65534
 
-static char folder[64];
+static char *folder;
 static pid_t child;
 static struct identity target;
 
@@ -88,8 +89,7 @@ static void end_target(void)
 
 static void setup(void)
 {
-	strcpy(folder, "/tmp/trackexec-test-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	folder = scratch_new("/tmp");
 	ck_assert_int_eq(chmod(folder, 0755), 0);
 	ck_assert_int_eq(mkdir(in_folder("sub"), 0755), 0);
 	write_file("a.py", "print(1)\n");
@@ -98,10 +98,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	ck_assert_int_eq(system(command), 0);
+	scratch_remove(folder);
+	free(folder);
 }
 
 static int open_and_read(const char *path, char *buf, size_t size)

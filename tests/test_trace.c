@@ -156,12 +156,14 @@ START_TEST(another_program_s_database_is_not_a_trace)
 }
 END_TEST
 
-START_TEST(a_newer_trace_is_refused)
+START_TEST(a_newer_or_older_trace_is_refused)
 {
 	auto_free char *path = xasprintf("%s/trace.db", folder);
 
 	write_whole();
-	run_sql(path, "PRAGMA user_version = 2");
+	run_sql(path, "PRAGMA user_version = 1");
+	assert_refused(folder, -EPROTONOSUPPORT, "older");
+	run_sql(path, "PRAGMA user_version = 3");
 	assert_refused(folder, -EPROTONOSUPPORT, "newer");
 }
 END_TEST
@@ -279,7 +281,7 @@ START_TEST(a_trace_cut_off_anywhere_gives_what_is_left)
 		ck_assert(trace_is_damaged(t) || cut + 4096 > (size_t)st.st_size);
 		trace_summarise(t, &summary);
 		trace_sum_lines(t, &lines, &n_lines);
-		call_tree_new(t, &tree);
+		call_tree_new(t, NULL, &tree);
 		if (tree->n_nodes > best)
 			best = tree->n_nodes;
 		call_tree_free(tree);
@@ -299,9 +301,9 @@ START_TEST(a_damaged_block_costs_only_itself)
 	write_whole();
 	run_sql(path, "UPDATE blocks SET data = zeroblob(length(data)) WHERE id = 2");
 	ck_assert_int_eq(try_open(folder, &t), 0);
-	ck_assert_int_eq(call_tree_new(t, &tree), -EBADMSG);
-	ck_assert_uint_eq(tree->n_lost_blocks, 1);
-	ck_assert_uint_eq(tree->n_lost_events, 65536);
+	ck_assert_int_eq(call_tree_new(t, NULL, &tree), -EBADMSG);
+	ck_assert_uint_eq(tree->totals.n_lost_blocks, 1);
+	ck_assert_uint_eq(tree->totals.n_lost_events, 65536);
 	ck_assert_uint_gt(tree->n_nodes, 100);
 	call_tree_free(tree);
 	trace_close(t);
@@ -337,7 +339,7 @@ START_TEST(rows_that_make_no_sense_do_no_harm)
 	trace_span(t, &start, &end);
 	trace_sum_gaps(t, gaps);
 	trace_sum_lines(t, &lines, &n);
-	call_tree_new(t, &tree);
+	call_tree_new(t, NULL, &tree);
 	call_tree_free(tree);
 	free(lines);
 	trace_close(t);
@@ -357,7 +359,7 @@ int main(void)
 	tcase_add_test(tc, what_is_not_there_is_told);
 	tcase_add_test(tc, what_is_not_a_trace_is_told);
 	tcase_add_test(tc, another_program_s_database_is_not_a_trace);
-	tcase_add_test(tc, a_newer_trace_is_refused);
+	tcase_add_test(tc, a_newer_or_older_trace_is_refused);
 	tcase_add_test(tc, a_trace_is_read_while_it_is_written);
 	tcase_add_test(tc, a_killed_recorder_s_trace_is_read);
 	tcase_add_test(tc, reading_needs_no_right_to_write);

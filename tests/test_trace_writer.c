@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "common/xalloc.h"
 #include "reader/call_tree.h"
 #include "reader/trace.h"
+#include "recorder/oncpu/edge_events.h"
+#include "tests/support/trace_check.h"
 #include "tests/support/trace_records.h"
 
 /* Times in steps of 64 us, which no block rounds. */
@@ -112,7 +115,7 @@ static void assert_blocks_agree_with_index(void)
 	uint64_t in_tree = 0, in_index = 0;
 	size_t n;
 
-	ck_assert_int_eq(call_tree_new(trace, &tree), 0);
+	ck_assert_int_eq(call_tree_new(trace, NULL, &tree), 0);
 	for (size_t i = 1; i < tree->n_nodes; i++)
 		in_tree += tree->nodes[i].self_ns;
 	ck_assert_int_eq(trace_sum_lines(trace, &lines, &n), 0);
@@ -141,6 +144,22 @@ START_TEST(each_line_gets_its_time)
 	ck_assert_uint_eq(summary().n_events, 5);
 	ck_assert_uint_eq(summary().observed_ns, 25 * STEP_NS);
 	assert_blocks_agree_with_index();
+}
+END_TEST
+
+/* A return to a line is a visit, but the line is not entered by it. */
+START_TEST(entries_are_visits_without_returns)
+{
+	begin();
+	put_stack(writer, 1, T(10), 0, FRAMES({1, 10}), 1);
+	for (unsigned i = 0; i < 5; i++) {
+		put_stack(writer, 1, T(20 + 2 * i), 1, FRAMES({2, 20}), 1);
+		put_stack(writer, 1, T(21 + 2 * i), 1, NULL, 0);
+	}
+	close_and_open(T(40));
+	assert_line(10, 6, 25, 30);
+	ck_assert_int_eq(check_number(folder, "SELECT entries FROM lines WHERE line = 10"), 1);
+	ck_assert_int_eq(check_number(folder, "SELECT entries FROM lines WHERE line = 20"), 5);
 }
 END_TEST
 
@@ -213,30 +232,131 @@ START_TEST(a_record_from_before_a_block_s_start_is_moved_there)
 {
 	begin();
 	put_stack(writer, 1, T(10), 0, FRAMES({1, 10}), 1);
-	put_counters(writer, T(2 * SECOND), 1);
-	trace_writer_tick(writer, T(2 * SECOND));
-	put_stack(writer, 1, T(2 * SECOND - 3), 0, FRAMES({1, 11}), 1);
-	close_and_open(T(2 * SECOND + 5));
-	assert_line(10, 1, 2 * SECOND - 10, 2 * SECOND - 10);
+	put_counters(writer, T(70 * SECOND), 1);
+	trace_writer_tick(writer, T(70 * SECOND));
+	put_stack(writer, 1, T(70 * SECOND - 3), 0, FRAMES({1, 11}), 1);
+	close_and_open(T(70 * SECOND + 5));
+	assert_line(10, 1, 70 * SECOND - 10, 70 * SECOND - 10);
 	assert_line(11, 1, 5, 5);
 	assert_blocks_agree_with_index();
 }
 END_TEST
 
-START_TEST(blocks_are_stored_every_second)
+START_TEST(what_is_known_is_stored_every_second)
 {
 	begin();
+	put_thread(writer, 2, T(0));
 	for (unsigned i = 0; i < 5 * SECOND; i += 100) {
 		put_stack(writer, 1, T(i), 0, FRAMES({1, (int32_t)i}), 1);
 		trace_writer_tick(writer, T(i));
 	}
 	/* While it is still being written. */
 	open_trace();
-	ck_assert_uint_ge(summary().n_blocks, 4);
 	ck_assert_uint_gt(summary().n_events, 4 * SECOND / 100 - 5);
+	ck_assert_uint_gt(summary().observed_ns, (4 + 3) * SECOND * STEP_NS - NS_PER_S / 4);
+	assert_blocks_agree_with_index();
 	close_and_open(T(5 * SECOND));
-	ck_assert_uint_le(summary().n_blocks, 6);
-	ck_assert_uint_eq(summary().observed_ns, 5 * SECOND * STEP_NS);
+	/* One of each thread, which grew. */
+	ck_assert_uint_eq(summary().n_blocks, 2);
+	ck_assert_uint_eq(summary().observed_ns, 10 * SECOND * STEP_NS);
+	assert_blocks_agree_with_index();
+}
+END_TEST
+
+START_TEST(blocks_get_neither_old_nor_large)
+{
+	static const struct {
+		unsigned seconds, step; /* between two events */
+		unsigned min, max;	/* blocks */
+	} cases[] = {{300, 1000, 5, 6}, {20, 1, 21, 24}};
+
+	begin();
+	for (unsigned i = 0; i < cases[_i].seconds * SECOND; i += cases[_i].step) {
+		put_stack(writer, 1, T(i), 0, FRAMES({1, (int32_t)(i / cases[_i].step % 5)}), 1);
+		trace_writer_tick(writer, T(i));
+	}
+	close_and_open(T(cases[_i].seconds * SECOND));
+	ck_assert_uint_ge(summary().n_blocks, cases[_i].min);
+	ck_assert_uint_le(summary().n_blocks, cases[_i].max);
+	ck_assert_uint_eq(summary().observed_ns, cases[_i].seconds * SECOND * STEP_NS);
+	assert_blocks_agree_with_index();
+}
+END_TEST
+
+/* At low rates much comes at once: then it has waited long enough. */
+static uint64_t size_of(const char *suffix)
+{
+	auto_free char *path = xasprintf("%s/trace.db%s", folder, suffix);
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Whoever reads meanwhile keeps what he sees, and the files grow only until he has gone. */
+START_TEST(what_waits_in_the_wal_is_bounded)
+{
+	uint64_t wal, now = 0;
+
+	begin();
+	put_stack(writer, 1, T(1), 0, FRAMES({1, 10}), 1);
+	trace_writer_tick(writer, T(SECOND));
+	/* Little is left there to wait. */
+	ck_assert_uint_lt(size_of("-wal"), 64u << 10);
+	open_trace();
+	for (unsigned reader = 0; reader < 2; reader++) {
+		for (uint64_t i = 0; i < 600; i++, now += SECOND) {
+			for (uint64_t k = 1; k < 200; k++)
+				put_stack(writer, 1, T(SECOND + now + k), 0,
+					  FRAMES({1, (int32_t)(i * 200 + k)}), 1);
+			ck_assert_int_eq(trace_writer_tick(writer, T(2 * SECOND + now)), 0);
+		}
+		trace_close(trace);
+		trace = NULL;
+	}
+	wal = size_of("-wal");
+	ck_assert_uint_gt(size_of(""), 1u << 20);
+	ck_assert_uint_lt(wal, 1200u << 10);
+	close_and_open(T(3 * SECOND + now));
+	ck_assert_uint_eq(summary().n_events, 1 + 2 * 600 * 199);
+	assert_blocks_agree_with_index();
+}
+END_TEST
+
+START_TEST(what_comes_late_is_stored_with_the_next_tick)
+{
+	begin();
+	put_stack(writer, 1, T(10), 0, FRAMES({1, 10}), 1);
+	for (unsigned i = 0; i <= 16; i++)
+		ck_assert_int_eq(trace_writer_tick(writer, T(i * SECOND / 10)), 0);
+	put_stack(writer, 1, T(16 * SECOND / 10), 0, FRAMES({1, 11}), 1);
+	ck_assert_int_eq(trace_writer_tick(writer, T(17 * SECOND / 10)), 0);
+	open_trace();
+	ck_assert_uint_eq(summary().n_events, 2);
+	ck_assert_uint_eq(summary().last_ns, T(16 * SECOND / 10));
+	/* What follows soon is not. */
+	put_stack(writer, 1, T(18 * SECOND / 10), 0, FRAMES({1, 12}), 1);
+	ck_assert_int_eq(trace_writer_tick(writer, T(24 * SECOND / 10)), 0);
+	open_trace();
+	ck_assert_uint_eq(summary().n_events, 2);
+	ck_assert_int_eq(trace_writer_tick(writer, T(26 * SECOND / 10)), 0);
+	open_trace();
+	ck_assert_uint_eq(summary().n_events, 3);
+	close_and_open(T(3 * SECOND));
+}
+END_TEST
+
+START_TEST(a_gap_told_late_makes_a_stored_block_shorter)
+{
+	begin();
+	put_thread(writer, 2, T(0));
+	put_stack(writer, 1, T(10), 0, FRAMES({1, 10}), 1);
+	put_counters(writer, T(2 * SECOND), 1);
+	ck_assert_int_eq(trace_writer_tick(writer, T(2 * SECOND)), 0);
+	open_trace();
+	assert_line(10, 1, 2 * SECOND - 10, 2 * SECOND - 10);
+	put_gap(writer, 1, T(SECOND), T(3 * SECOND), GAP_CODE_REPLACED);
+	close_and_open(T(3 * SECOND));
+	assert_line(10, 1, SECOND - 10, SECOND - 10);
 	assert_blocks_agree_with_index();
 }
 END_TEST
@@ -266,7 +386,7 @@ START_TEST(a_thread_that_does_nothing_costs_few_blocks)
 		trace_writer_tick(writer, T(s * SECOND));
 	}
 	close_and_open(T(600 * SECOND));
-	ck_assert_uint_lt(summary().n_blocks, 20);
+	ck_assert_uint_le(summary().n_blocks, 2);
 	assert_line(10, 1, 600 * SECOND, 600 * SECOND);
 }
 END_TEST
@@ -591,6 +711,46 @@ START_TEST(a_disk_that_is_full_from_the_start_is_told)
 }
 END_TEST
 
+static uint64_t query_number(const char *sql)
+{
+	auto_free char *path = NULL;
+	sqlite3_stmt *statement;
+	uint64_t number = 0;
+	sqlite3 *db;
+
+	ck_assert_int_gt(asprintf(&path, "%s/trace.db", folder), 0);
+	ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	if (sqlite3_step(statement) == SQLITE_ROW)
+		number = (uint64_t)sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return number;
+}
+
+/* Why it waits can be known before anything of it comes, and it may never wake up again. */
+START_TEST(a_wait_of_a_new_thread_that_ends_with_it_has_its_reason)
+{
+	const struct wait_about about = {.kind = "sleep", .call = "nanosleep", .what = "sleep 1 s"};
+	struct record_off off = {
+	    .h = {.size = sizeof(off), .kind = RECORD_OFF, .thread = 1, .time_ns = T(SECOND)},
+	    .start_ns = T(2),
+	    .state = EDGE_WAITING,
+	    .is_open = 1,
+	};
+
+	trace_writer_wait(writer, 1, T(2), T(3), &about);
+	begin();
+	ck_assert_int_eq(put_stack(writer, 1, T(1), 0, FRAMES({1, 10}), 1), 0);
+	ck_assert_int_eq(trace_writer_put(writer, &off.h), 0);
+	ck_assert_int_eq(put_thread_end(writer, 1, T(2 * SECOND)), 0);
+	close_and_open(T(3 * SECOND));
+	ck_assert_uint_eq(query_number("SELECT total_ns FROM waits JOIN reasons ON "
+				       "reasons.id = reason WHERE kind = 'sleep' AND line = 10"),
+			  (2 * SECOND - 2) * STEP_NS);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("trace_writer");
@@ -601,13 +761,19 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, each_line_gets_its_time);
+	tcase_add_test(tc, a_wait_of_a_new_thread_that_ends_with_it_has_its_reason);
+	tcase_add_test(tc, entries_are_visits_without_returns);
 	tcase_add_test(tc, a_recursive_line_counts_once);
 	tcase_add_test(tc, code_objects_on_one_line_are_one_line);
 	tcase_add_test(tc, time_in_a_gap_belongs_to_no_line);
 	tcase_add_test(tc, a_gap_of_one_thread_leaves_the_others);
 	tcase_add_test(tc, nothing_is_claimed_beyond_the_last_record);
 	tcase_add_test(tc, a_record_from_before_a_block_s_start_is_moved_there);
-	tcase_add_test(tc, blocks_are_stored_every_second);
+	tcase_add_test(tc, what_is_known_is_stored_every_second);
+	tcase_add_loop_test(tc, blocks_get_neither_old_nor_large, 0, 2);
+	tcase_add_test(tc, what_waits_in_the_wal_is_bounded);
+	tcase_add_test(tc, what_comes_late_is_stored_with_the_next_tick);
+	tcase_add_test(tc, a_gap_told_late_makes_a_stored_block_shorter);
 	tcase_add_test(tc, a_full_block_is_stored_at_once);
 	tcase_add_test(tc, a_thread_that_does_nothing_costs_few_blocks);
 	tcase_add_test(tc, threads_end);

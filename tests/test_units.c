@@ -45,11 +45,25 @@ START_TEST(durations_are_parsed)
 		const char *text;
 		uint64_t ns;
 	} cases[] = {
-	    {"5", UINT64_C(5000000000)},      {"1.5s", UINT64_C(1500000000)},
-	    {"500ms", UINT64_C(500000000)},   {"20 us", UINT64_C(20000)},
-	    {"20\u00b5s", UINT64_C(20000)},   {"7ns", UINT64_C(7)},
-	    {"2min", UINT64_C(120000000000)}, {"1h", UINT64_C(3600000000000)},
+	    {"5", UINT64_C(5000000000)},
+	    {"1.5s", UINT64_C(1500000000)},
+	    {"500ms", UINT64_C(500000000)},
+	    {"20 us", UINT64_C(20000)},
+	    {"20\u00b5s", UINT64_C(20000)},
+	    {"7ns", UINT64_C(7)},
+	    {"2min", UINT64_C(120000000000)},
+	    {"1h", UINT64_C(3600000000000)},
 	    {"1d", UINT64_C(86400000000000)},
+	    {"30 days", UINT64_C(2592000000000000)},
+	    {"2w", UINT64_C(1209600000000000)},
+	    {"1week", UINT64_C(604800000000000)},
+	    {"1month", UINT64_C(2629800000000000)},
+	    {"2 months", UINT64_C(5259600000000000)},
+	    {"1y", UINT64_C(31557600000000000)},
+	    {"3 years", UINT64_C(94672800000000000)},
+	    {"1hour", UINT64_C(3600000000000)},
+	    {"90 minutes", UINT64_C(5400000000000)},
+	    {"1second", UINT64_C(1000000000)},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -68,10 +82,53 @@ START_TEST(what_is_no_duration_is_refused)
 	ck_assert_int_eq(parse_duration("", &ns), -EINVAL);
 	ck_assert_int_eq(parse_duration("soon", &ns), -EINVAL);
 	ck_assert_int_eq(parse_duration("5 parsecs", &ns), -EINVAL);
+	ck_assert_int_eq(parse_duration("1month 2days", &ns), -EINVAL);
+	ck_assert_int_eq(parse_duration("101 years", &ns), -ERANGE);
 	ck_assert_int_eq(parse_duration("-1s", &ns), -EINVAL);
 	ck_assert_int_eq(parse_duration("0", &ns), -ERANGE);
 	ck_assert_int_eq(parse_duration("99999999 d", &ns), -ERANGE);
 	ck_assert_uint_eq(ns, 1);
+}
+END_TEST
+
+START_TEST(sizes_are_parsed)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} cases[] = {
+	    {"0", 0},
+	    {"512", 512},
+	    {"512 B", 512},
+	    {"64K", 65536},
+	    {"64kib", 65536},
+	    {"1.5M", 1572864},
+	    {"4G", UINT64_C(4294967296)},
+	    {"4GB", UINT64_C(4294967296)},
+	    {"2 TiB", UINT64_C(2199023255552)},
+	    {"4503599627370495", UINT64_C(4503599627370495)},
+	    {"4096T", UINT64_C(4503599627370496)},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t bytes = 1;
+
+		ck_assert_msg(parse_size(cases[i].text, &bytes) == 0, "%s", cases[i].text);
+		ck_assert_uint_eq(bytes, cases[i].bytes);
+	}
+}
+END_TEST
+
+START_TEST(what_is_no_size_is_refused)
+{
+	static const char *const texts[] = {"", "G", "much", "-1G", "4GBB", "4 GG", "0x10", "1e9"};
+	uint64_t bytes = 1;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		ck_assert_msg(parse_size(texts[i], &bytes) == -EINVAL, "%s", texts[i]);
+	ck_assert_int_eq(parse_size("4097T", &bytes), -ERANGE);
+	ck_assert_int_eq(parse_size("9999999999999999999", &bytes), -ERANGE);
+	ck_assert_uint_eq(bytes, 1);
 }
 END_TEST
 
@@ -164,6 +221,8 @@ int main(void)
 	tcase_add_test(tc, what_is_no_rate_is_refused);
 	tcase_add_test(tc, durations_are_parsed);
 	tcase_add_test(tc, what_is_no_duration_is_refused);
+	tcase_add_test(tc, sizes_are_parsed);
+	tcase_add_test(tc, what_is_no_size_is_refused);
 	tcase_add_test(tc, counts_are_parsed);
 	tcase_add_test(tc, durations_are_formatted);
 	tcase_add_test(tc, sizes_are_formatted);

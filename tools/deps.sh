@@ -5,9 +5,11 @@
 #     tools/deps.sh [build | check | bench | lint | fuzz]...     what these need; default: all
 set -eu
 
-build="gcc make pkg-config libc6-dev libsqlite3-dev libzstd-dev libelf-dev python3"
-check="$build check ca-certificates debian-archive-keyring mount"
-bench="$build austin ca-certificates debian-archive-keyring"
+build="gcc make pkg-config libc6-dev libsqlite3-dev libzstd-dev libelf-dev libinih-dev libevent-dev libseccomp-dev libsystemd-dev libjson-c-dev libunwind-dev liblzma-dev libncurses-dev zlib1g-dev nettle-dev python3"
+check="$build check ca-certificates chromium debian-archive-keyring mount protobuf-compiler sqlite3 systemd tmux valgrind zstd"
+# Other packages of Node.js bring their own npm, and Debian's is not installable beside them.
+command -v npm >/dev/null 2>&1 || check="$check nodejs npm"
+bench="$build austin chromium ca-certificates debian-archive-keyring"
 lint="$check clang clang-format clang-tidy cppcheck shellcheck libc6-dev-arm64-cross"
 fuzz="$build clang libclang-rt-dev"
 

@@ -143,19 +143,21 @@ static int read_undisturbed(struct py_stacks *s)
 		r = extend(s, 0, s->stack->window);
 		if (r < 0)
 			return r;
+		if (s->is_still)
+			return 0;
 		took = clock_monotonic_ns() - start;
 		if (took < s->typical_ns || !s->typical_ns)
 			s->typical_ns = took;
-		if (took <= s->typical_ns + s->typical_ns / 2)
-			break;
+		if (took <= s->typical_ns + s->typical_ns / 2) {
+			s->typical_ns++;
+			return 0;
+		}
 		/* Slowly up again: a CPU that has become slower must not look disturbed for ever.
 		 */
 		s->typical_ns += s->typical_ns / 32 + 1;
 		s->counters.disturbed++;
 	}
-	if (s->typical_ns)
-		s->typical_ns++;
-	return 0;
+	return -EAGAIN;
 }
 
 int py_datastack_begin(struct py_stacks *s)
@@ -213,6 +215,22 @@ const uint8_t *py_datastack_view(struct py_stacks *s, uint32_t i, remote_addr ad
 			return NULL;
 	}
 	region = &s->chunks[i].region;
+	*available = region->len - (uint32_t)at;
+	return region->data + at;
+}
+
+const uint8_t *py_datastack_peek(const struct py_stacks *s, uint32_t i, remote_addr addr,
+				 uint32_t len, uint32_t *available)
+{
+	const struct region *region;
+	uint64_t at;
+
+	if (i >= s->n_chunks)
+		return NULL;
+	region = &s->chunks[i].region;
+	at = addr - region->start;
+	if (at >= region->len || region->len - at < len)
+		return NULL;
 	*available = region->len - (uint32_t)at;
 	return region->data + at;
 }

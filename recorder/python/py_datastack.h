@@ -27,6 +27,10 @@ int py_datastack_refresh(struct py_stacks *s, remote_addr newest);
 const uint8_t *py_datastack_view(struct py_stacks *s, uint32_t i, remote_addr addr, uint32_t len,
 				 uint32_t *available, int *error);
 
+/* The same, of what has been read already; NULL when that does not reach there. */
+const uint8_t *py_datastack_peek(const struct py_stacks *s, uint32_t i, remote_addr addr,
+				 uint32_t len, uint32_t *available);
+
 /* Forget what was read at and above addr, in chunk i and later ones: it is read again. */
 void py_datastack_forget_above(struct py_stacks *s, uint32_t i, remote_addr addr);
 

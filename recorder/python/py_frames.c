@@ -15,6 +15,7 @@
 
 /* Looks that must show the same before something that is not proven is believed. */
 #define UNCHANGED_LOOKS 3
+#define MAX_SHIFT_READS 16
 
 /*
  * What was read later than a hinge (see py_frames_stack.c) is believed only if the hinge is found
@@ -26,6 +27,8 @@
 
 /* A page that was not needed in so many snapshots is not read in advance any more. */
 #define PAGE_MEMORY 16
+/* So many pages next to each other are read at once. */
+#define MAX_RUN_PAGES 4
 
 int32_t py_frame_line(struct py_codes *codes, const struct py_frame *frame)
 {
@@ -49,7 +52,7 @@ struct py_stacks *py_stacks_new(struct memory *mem, const struct py_layout *l,
 	s->page_data = xmalloc((size_t)MAX_PAGES * PAGE_BYTES);
 	s->tail = xmalloc(MAX_TAIL * sizeof(s->tail[0]));
 	s->fresh = xmalloc(MAX_CHUNKS * sizeof(s->fresh[0]));
-	s->verify = xmalloc(PAGE_BYTES);
+	s->verify = xmalloc(VERIFY_BYTES);
 	s->sites = py_sites_new();
 	return s;
 }
@@ -74,6 +77,11 @@ void py_stacks_free(struct py_stacks *s)
 const struct py_stacks_counters *py_stacks_get_counters(const struct py_stacks *stacks)
 {
 	return &stacks->counters;
+}
+
+void py_stacks_set_still(struct py_stacks *s, bool still)
+{
+	s->is_still = still;
 }
 
 void py_stacks_set_loading(struct py_stacks *stacks, bool loading)
@@ -171,21 +179,58 @@ const uint8_t *py_stacks_page(struct py_stacks *s, remote_addr addr, uint32_t le
 	return p ? p->data + (addr - p->start) : NULL;
 }
 
+static bool is_kept_and_unread(const struct py_stacks *s, remote_addr page)
+{
+	const struct py_stack *stack = s->stack;
+
+	for (uint32_t i = 0; i < stack->n_pages; i++) {
+		if (stack->pages[i] == page)
+			return !py_stacks_peek(s, page, PAGE_BYTES);
+	}
+	return false;
+}
+
+/*
+ * Read a page that is kept in mind together with its neighbours that are, too: one read instead of
+ * several takes less time, and what it gets is nearly of one moment.
+ */
+static void read_run(struct py_stacks *s, remote_addr page)
+{
+	remote_addr first = page;
+	uint32_t n = 1;
+	int error;
+
+	while (n < MAX_RUN_PAGES && is_kept_and_unread(s, first - PAGE_BYTES)) {
+		first -= PAGE_BYTES;
+		n++;
+	}
+	while (n < MAX_RUN_PAGES && is_kept_and_unread(s, first + (remote_addr)n * PAGE_BYTES))
+		n++;
+	if (n > 1 && s->n_pages + n <= MAX_PAGES &&
+	    memory_read(s->mem, first, s->page_data + (size_t)s->n_pages * PAGE_BYTES,
+			(size_t)n * PAGE_BYTES) == 0) {
+		s->counters.bytes_read += (uint64_t)n * PAGE_BYTES;
+		for (uint32_t i = 0; i < n; i++, s->n_pages++)
+			s->pages[s->n_pages] =
+			    (struct region){first + (remote_addr)i * PAGE_BYTES, PAGE_BYTES,
+					    s->page_data + (size_t)s->n_pages * PAGE_BYTES};
+		s->extra_pages += n - 1;
+		return;
+	}
+	read_page(s, page, PAGE_BYTES, &error);
+}
+
 void py_stacks_read_early(struct py_stacks *s, remote_addr addr)
 {
 	remote_addr page = addr & ~(remote_addr)(PAGE_BYTES - 1);
-	int error;
 
-	for (uint32_t i = 0; i < s->stack->n_pages; i++) {
-		if (s->stack->pages[i] == page && !py_stacks_peek(s, page, PAGE_BYTES))
-			read_page(s, page, PAGE_BYTES, &error);
-	}
+	if (is_kept_and_unread(s, page))
+		read_run(s, page);
 }
 
 void py_stacks_prefetch(struct py_stacks *s)
 {
 	struct py_stack *stack = s->stack;
-	int error;
 
 	if (s->prefetched)
 		return;
@@ -197,9 +242,11 @@ void py_stacks_prefetch(struct py_stacks *s)
 			stack->page_used[i] = stack->page_used[stack->n_pages];
 			continue;
 		}
-		if (!py_stacks_peek(s, stack->pages[i], PAGE_BYTES))
-			read_page(s, stack->pages[i], PAGE_BYTES, &error);
 		i++;
+	}
+	for (uint32_t i = 0; i < stack->n_pages; i++) {
+		if (!py_stacks_peek(s, stack->pages[i], PAGE_BYTES))
+			read_run(s, stack->pages[i]);
 	}
 }
 
@@ -301,6 +348,15 @@ static uint32_t find_doubt(struct py_stacks *s, struct py_snapshot *snap)
 	return doubt < snap->n ? doubt : snap->n;
 }
 
+/* Of a stack that was not read to its end: up to where no further look would be needed. */
+static void keep_certain(struct py_stacks *s, struct py_snapshot *snap)
+{
+	if (!snap->n)
+		return;
+	snap->cut = PY_CUT_TORN;
+	snap->n = find_doubt(s, snap);
+}
+
 static bool is_same_stack(const struct py_snapshot *a, const struct py_snapshot *b)
 {
 	uint32_t n = a->n_seen ? a->n_seen : a->n;
@@ -314,6 +370,21 @@ static bool is_same_stack(const struct py_snapshot *a, const struct py_snapshot 
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Pass some time before the next one of several looks, each time another part of what the last
+ * took. A program that does the same again just as often as we look would otherwise be seen at the
+ * same point each time, as by a stroboscope, though it has not stayed there.
+ */
+static void shift_phase(const struct py_stacks *s, unsigned look)
+{
+	uint64_t n = 1 + (s->mem->n_reads - s->reads_before) * (look + 1) / 4, unused;
+
+	if (n > MAX_SHIFT_READS)
+		n = MAX_SHIFT_READS;
+	while (n-- && memory_read_u64(s->mem, s->stack->tstate, &unused) == 0)
+		;
 }
 
 /* The first doubtful link of snap, from `doubt` on, that a further look does not find again. */
@@ -344,15 +415,19 @@ static int find_unconfirmed(struct py_stacks *s, const struct py_snapshot *snap,
 static int look_again(struct py_stacks *s, struct py_snapshot *snap, uint32_t doubt)
 {
 	const struct py_frame *caller = &snap->frames[doubt - 1];
-	int looks = py_sites_looks_needed(s->sites, caller->code->serial, caller->unit);
+	unsigned looks = py_sites_looks_needed(s->sites, caller->code->serial, caller->unit);
 	uint32_t end = snap->n;
 
-	while (looks--) {
+	for (unsigned i = 0; i < looks; i++) {
 		uint32_t unconfirmed;
-		int r = find_unconfirmed(s, snap, doubt, &unconfirmed);
+		int r;
 
-		if (r < 0)
+		shift_phase(s, i);
+		r = find_unconfirmed(s, snap, doubt, &unconfirmed);
+		if (r < 0) {
+			snap->n = doubt;
 			return r;
+		}
 		if (unconfirmed < end)
 			end = unconfirmed;
 	}
@@ -398,9 +473,11 @@ int py_stacks_argument(struct py_stacks *s, const struct py_code *code, uint32_t
 /* What could not be proven in one look, but does not change over several, is there. */
 static int settle_unchanged(struct py_stacks *s, struct py_snapshot *snap)
 {
-	for (int i = 0; i < UNCHANGED_LOOKS; i++) {
-		int r = read_once(s, &s->second);
+	for (unsigned i = 0; i < UNCHANGED_LOOKS; i++) {
+		int r;
 
+		shift_phase(s, i);
+		r = read_once(s, &s->second);
 		if (r < 0)
 			return r == -EAGAIN ? 0 : r;
 		if (!is_same_stack(snap, &s->second))
@@ -421,17 +498,23 @@ int py_stack_read(struct py_stacks *s, struct py_stack *stack, uint64_t now_ns,
 	s->now_ns = now_ns;
 	for (int i = 0; i < MAX_ATTEMPTS; i++) {
 		r = read_once(s, ret);
+		if (r == -EAGAIN)
+			keep_certain(s, ret);
 		if (r < 0)
 			return r;
 		if (ret->cut != PY_CUT_TORN)
 			break;
 		s->counters.attempts++;
 	}
+	if (s->is_still)
+		return ret->cut != PY_NOT_CUT && !ret->n ? -EAGAIN : 0;
 	if (ret->n_seen > ret->n) {
 		r = settle_unchanged(s, ret);
 		if (r < 0)
 			return r;
 	}
+	if (ret->cut != PY_NOT_CUT && !ret->n)
+		return -EAGAIN; /* not even the outermost frame is certain */
 	doubt = find_doubt(s, ret);
 	return doubt < ret->n ? look_again(s, ret, doubt) : 0;
 }

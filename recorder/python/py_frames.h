@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "recorder/python/py_code.h"
+#include "recorder/python/py_codes.h"
 #include "recorder/python/py_layout.h"
 #include "recorder/target/memory.h"
 
@@ -44,7 +44,8 @@ enum py_cut {
 struct py_snapshot {
 	struct py_frame *frames; /* outermost first */
 	uint32_t n;
-	uint32_t n_seen; /* with those that were read but could not be proven, when cut */
+	/* When cut: with those that could not be proven, though nothing was seen to change. */
+	uint32_t n_seen;
 	enum py_cut cut;
 	size_t cap;
 };
@@ -66,6 +67,13 @@ const struct py_stacks_counters *py_stacks_get_counters(const struct py_stacks *
 
 /* Whether code objects that are new are loaded (as at first), or end the stack instead. */
 void py_stacks_set_loading(struct py_stacks *stacks, bool loading);
+
+/*
+ * Whether the thread that is looked at next is known not to run for as long as the look takes.
+ * Then what is read is of one moment, however long it takes, and nothing is read twice. The caller
+ * finds out afterwards whether that was so, and otherwise drops what was read.
+ */
+void py_stacks_set_still(struct py_stacks *stacks, bool still);
 
 struct py_stack *py_stack_new(remote_addr tstate);
 void py_stack_free(struct py_stack *stack);

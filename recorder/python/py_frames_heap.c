@@ -329,7 +329,7 @@ static int step_known(struct walk *w)
 /*
  * From the innermost frame back to the one that we have (or to the outermost, when we have none).
  * Returns the number of frames found, innermost first in s->tail; 0 when the target went on
- * meanwhile; or an error.
+ * meanwhile; -EPROTO when the way was lost; or an error of reading the thread state.
  */
 static int follow_back(struct walk *w)
 {
@@ -344,7 +344,7 @@ static int follow_back(struct walk *w)
 
 		/* Frames that were read at different moments can form a ring. */
 		if (at == mark)
-			return -EFAULT;
+			return -EPROTO;
 		if ((n & (n - 1)) == 0)
 			mark = at;
 		if (!at)
@@ -353,7 +353,7 @@ static int follow_back(struct walk *w)
 			return -E2BIG;
 		r = read_frame(w, at, &f);
 		if (r < 0)
-			return r == -EBADMSG ? -EFAULT : r;
+			return r == -EBADMSG || r == -EFAULT ? -EPROTO : r;
 		w->s->tail[n++] = at;
 		at = f.back;
 	}
@@ -442,7 +442,7 @@ static int step_root(struct walk *w)
 	stack->root = 0;
 	n = follow_back(w);
 	if (n <= 0)
-		return n < 0 ? n : 1;
+		return n == 0 ? 1 : n == -EPROTO ? -EAGAIN : n;
 	r = read_frame(w, w->s->tail[n - 1], &c);
 	if (r < 0)
 		return r;
@@ -466,7 +466,7 @@ static int is_hinge_unmoved(struct walk *w)
 	r = memory_read(w->s->mem, f->addr + from, now, to - from);
 	if (r == -ESRCH)
 		return r;
-	if (r < 0 || clock_monotonic_ns() - w->started_ns > py_stacks_fair_ns(w->s))
+	if (r < 0)
 		return 0;
 	if (memcmp(now, f->raw + from, to - from) == 0)
 		return 1;
@@ -484,24 +484,24 @@ static int verify_hinge(struct walk *w)
 {
 	struct py_snapshot *snap = w->s->snap;
 	const struct frame *f = &w->hinge;
-	int r = is_hinge_unmoved(w), own;
-	bool unsteady;
+	bool unsteady, late;
+	int same, own;
 
+	if (w->s->is_still)
+		return 0;
+	same = is_hinge_unmoved(w);
+	late = clock_monotonic_ns() - w->started_ns > py_stacks_fair_ns(w->s);
 	w->s->counters.reread++;
-	if (r < 0)
-		return r;
+	if (same < 0)
+		return same;
 	own = w->hinge_resumes ? py_stacks_argument(w->s, f->code, f->unit, w->hinge_argument) : -1;
 	if (own == 1)
 		return 0;
-	if (own == 0) {
-		snap->n = w->n_hinge;
-		snap->cut = PY_CUT_TORN;
-		return 0;
-	}
-	unsteady =
-	    w->hinge_resumes && !py_sites_is_steady(w->s->sites, f->code->serial, f->unit, r == 1);
-	if (r == 0 || unsteady) {
-		snap->n_seen = snap->n;
+	unsteady = own < 0 && w->hinge_resumes &&
+		   !py_sites_is_steady(w->s->sites, f->code->serial, f->unit, same && !late);
+	if (own == 0 || !same || late || unsteady) {
+		/* What was seen to move can't be confirmed by looking again. */
+		snap->n_seen = own == 0 || !same ? 0 : snap->n;
 		snap->n = w->n_hinge;
 		snap->cut = unsteady ? PY_CUT_UNSTEADY : PY_CUT_TORN;
 	}
@@ -548,7 +548,7 @@ int py_stack_read_heap(struct py_stacks *s)
 		if (r != -EFAULT && r != -EBADMSG)
 			return r;
 		if (!s->snap->n)
-			return -EAGAIN;
+			return r == -EFAULT ? r : -EAGAIN;
 		s->snap->cut = r == -EFAULT ? PY_CUT_UNREADABLE : PY_CUT_CODE;
 	}
 	if (w.hinge.addr && s->snap->n > w.n_hinge)

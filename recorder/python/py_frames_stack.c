@@ -17,11 +17,63 @@
 
 #define TSTATE_BYTES 400
 /* A call near the end of a chunk may have gone on in the next: frames are seldom larger. */
-#define CHUNK_END_BYTES 2048
-/* Operands that can be the iterator which an instruction resumes, and are looked at early. */
-#define N_EARLY 2
+#define CHUNK_END_BYTES	  2048
+#define MAX_C_STACK_BYTES (64u << 20) /* threads seldom have more */
 
 /* --- callees --- */
+
+/* Can it be that C code called this frame, judged by itself? */
+static bool may_be_called_by_c(const struct walk *w, const struct frame *f)
+{
+	return w->l->frame.is_entry != LAYOUT_ABSENT ? f->is_entry
+						     : !walk_is_stack_frame(w, f->previous);
+}
+
+/*
+ * Is it worth a closer look whether these bytes, often what earlier frames left, are a finalizer's
+ * frame? From 3.12 on its entry frame lies deeper in the C stack than that of the frame left.
+ */
+static bool may_be_finalizer(const struct py_layout *l, const struct frame *left,
+			     const uint8_t *raw)
+{
+	remote_addr previous = raw_u64(raw, l->frame.previous);
+
+	if (l->frame.is_entry != LAYOUT_ABSENT)
+		return raw[l->frame.is_entry] == 1 && previous == left->previous;
+	return previous < left->previous && left->previous - previous < MAX_C_STACK_BYTES;
+}
+
+/*
+ * To 3.13: what C code called may have been left, and a finalizer run above it. That is looked for
+ * only in what has been read anyway, and read at first from the next snapshot on: it must be of one
+ * moment with the caller, as for any call.
+ */
+static int step_above_left(struct walk *w, const struct frame *left, enum step *ret)
+{
+	remote_addr end = left->addr + 8 * (uint64_t)left->code->frame_words;
+	uint32_t available;
+	const uint8_t *raw;
+	struct frame c = {0};
+	int r, error;
+
+	*ret = STEP_TORN;
+	if (!walk_may_have_finalizer(left) || !may_be_called_by_c(w, left))
+		return 0;
+	if (w->chunk == 0)
+		w->worth_end = end + header_bytes(w->l);
+	raw = py_datastack_peek(w->s, w->chunk, end, header_bytes(w->l), &available);
+	if (!raw || !may_be_finalizer(w->l, left, raw))
+		return 0;
+	r = walk_parse_frame(w, end, raw, available, &c);
+	if (r == -EAGAIN || r == -ESRCH)
+		return r;
+	if (r < 0 || !walk_is_finalizer(w, left, &c, &error) ||
+	    !walk_links_through_c(w, &w->top, left, &error))
+		return 0;
+	walk_note_unproven(w, &c);
+	*ret = STEP_LINKED;
+	return walk_accept(w, &c);
+}
 
 /* A callee whose frame is next in the data stack. */
 static int step_slot(struct walk *w, enum step *ret)
@@ -33,6 +85,7 @@ static int step_slot(struct walk *w, enum step *ret)
 	*ret = STEP_TORN;
 	if (r == -EAGAIN || r == -ESRCH)
 		return r;
+	w->slot_is_free = r == -ENOENT;
 	if (r < 0 || c.owner != OWNED_BY_THREAD)
 		return 0;
 	if (walk_links_inlined(w, &w->top, &c)) {
@@ -45,8 +98,9 @@ static int step_slot(struct walk *w, enum step *ret)
 	 * Through C. To 3.13 a frame that was left looks like one that waits; what waits is
 	 * therefore believed only if the thread state or a running frame above confirms it.
 	 */
-	if (w->l->liveness == PY_LIVE_STACKTOP && walk_is_left_or_fresh(w, &c))
-		return 0;
+	w->slot_is_free = w->l->liveness == PY_LIVE_STACKTOP && walk_is_left_or_fresh(w, &c);
+	if (w->slot_is_free)
+		return step_above_left(w, &c, ret);
 	/*
 	 * A frame that was left stays at its return; when the next one is pushed over it, its old
 	 * code may be read together with the new mark of life. A real return is over at once.
@@ -58,127 +112,9 @@ static int step_slot(struct walk *w, enum step *ret)
 		return error < 0 ? error : -EFAULT;
 	if (!linked)
 		return 0;
-	if (w->l->liveness == PY_LIVE_STACKTOP && c.waits && !w->unproven) {
-		w->unproven = c.addr;
-		w->n_proven = w->s->snap->n;
-	}
+	walk_note_unproven(w, &c);
 	*ret = STEP_LINKED;
 	return walk_accept(w, &c);
-}
-
-/* What the generator object at `object` says: its frame in *c. */
-enum generator { NOT_A_GENERATOR, SUSPENDED, EXECUTING };
-
-static enum generator read_generator(struct walk *w, remote_addr object, struct frame *c)
-{
-	const struct py_layout *l = w->l;
-	uint32_t len = l->gen.iframe + header_bytes(l);
-	const uint8_t *raw = object & 7 ? NULL : py_stacks_peek(w->s, object, len);
-	uint32_t available;
-
-	if (!raw)
-		return NOT_A_GENERATOR;
-	/* Its locals and operands as well, when they were read too. */
-	for (available = header_bytes(l); available < PAGE_BYTES; available += 64) {
-		if (!py_stacks_peek(w->s, object, l->gen.iframe + available + 64))
-			break;
-	}
-	if (walk_parse_frame(w, object + l->gen.iframe, raw + l->gen.iframe, available, c) < 0 ||
-	    c->owner != OWNED_BY_GENERATOR)
-		return NOT_A_GENERATOR;
-	return (int8_t)raw[l->gen.frame_state] == l->gen_executing ? EXECUTING : SUSPENDED;
-}
-
-/*
- * Which operands of the frame can be the iterator that its instruction resumes, as slot numbers
- * [*first, *end) behind its locals: one, when the depth of its operand stack is known.
- */
-static void find_operands(const struct walk *w, const struct frame *f, uint32_t *first,
-			  uint32_t *end)
-{
-	uint32_t n = f->code->frame_words - w->l->frame_specials - f->code->nlocalsplus;
-	remote_addr base = f->addr + w->l->frame.size + 8 * (uint64_t)f->code->nlocalsplus;
-	int64_t depth = f->unit < f->code->n_units ? f->code->depth[f->unit] : -1;
-
-	*first = 0;
-	*end = n;
-	if (f->waits)
-		depth = (int64_t)((f->operands - base) / 8);
-	if (depth < 0 || depth > n)
-		return;
-	*end = (uint32_t)depth;
-	/* What is sent in, or the index of a loop, may lie above it. */
-	if (f->flags & PY_OP_RESUMES_OPERAND)
-		*first = depth > 2 ? (uint32_t)depth - 2 : 0;
-}
-
-/*
- * A generator that one of the operands of the innermost frame is. Looks only at memory that has
- * been read: pages where generators of this thread were before.
- */
-static int step_generator(struct walk *w, enum step *ret)
-{
-	const struct frame *f = &w->top;
-	remote_addr base = f->addr + w->l->frame.size + 8 * (uint64_t)f->code->nlocalsplus;
-	uint32_t first, end;
-	bool suspended = false;
-	uint64_t early[N_EARLY] = {0};
-	struct frame c = {0};
-
-	*ret = STEP_TORN;
-	if (!w->s->stack->n_pages)
-		return 0;
-	find_operands(w, f, &first, &end);
-	/*
-	 * The outermost generator is read before what hangs on it, and verified after it, so that
-	 * all of that belongs to it.
-	 */
-	for (uint32_t i = first; i < end && !w->above.addr; i++) {
-		remote_addr object = walk_operand_at(w, f, base + 8 * (uint64_t)i);
-
-		/* Even one page takes so long to copy that it can hold two moments. */
-		if (i - first < N_EARLY &&
-		    (!object ||
-		     memory_read_u64(w->s->mem, object + w->l->gen.iframe + header_bytes(w->l),
-				     &early[i - first]) < 0))
-			early[i - first] = 0;
-		py_stacks_read_early(w->s, object);
-	}
-	py_stacks_prefetch(w->s);
-	for (uint32_t i = end; i-- > first;) {
-		remote_addr object = walk_operand_at(w, f, base + 8 * (uint64_t)i);
-		int error;
-
-		if (!object)
-			continue;
-		switch (read_generator(w, object, &c)) {
-		case NOT_A_GENERATOR:
-			break;
-		case SUSPENDED:
-			suspended = true;
-			break;
-		case EXECUTING:
-			if (c.previous != f->addr && !walk_links_through_c(w, f, &c, &error))
-				break;
-			*ret = STEP_LINKED;
-			/* Keep its page among those to read in advance. */
-			py_stacks_page(w->s, c.addr, header_bytes(w->l), &error);
-			if (!w->above.addr) {
-				w->hinge_operand = base + 8 * (uint64_t)i;
-				if (i - first < N_EARLY && c.raw_len >= header_bytes(w->l) + 8 &&
-				    early[i - first] != raw_u64(c.raw, header_bytes(w->l))) {
-					*ret = STEP_TORN;
-					w->consulted = true;
-					return 0;
-				}
-			}
-			return walk_accept(w, &c);
-		}
-	}
-	/* The iterator is there and does not run: nothing is above. */
-	if (suspended && f->flags & PY_OP_RESUMES_OPERAND)
-		*ret = STEP_TOP;
-	return 0;
 }
 
 /* --- the thread state --- */
@@ -232,7 +168,7 @@ static int read_frame(struct walk *w, remote_addr addr, struct frame *f)
 	}
 	r = walk_parse_frame(w, addr, raw, header_bytes(l), f);
 	if (r == 0 && f->owner == OWNED_BY_GENERATOR &&
-	    read_generator(w, addr - l->gen.iframe, f) != EXECUTING)
+	    walk_read_generator(w, addr - l->gen.iframe, f) != EXECUTING)
 		return -ENOENT;
 	return r;
 }
@@ -299,23 +235,15 @@ static bool links(struct walk *w, const struct frame *f, const struct frame *c)
 	return walk_links_through_c(w, f, c, &error);
 }
 
-/* Is this the frame of a generator that the innermost frame has as an operand? */
-static bool resumes_operand(const struct walk *w, remote_addr frame)
+/*
+ * Has the innermost frame called c only since the data stack was read? All its callees there lie
+ * at one place, where none was; wherever c lies, the caller at this address may be another one by
+ * now. (That the caller is found unmoved at last does not tell: a loop that takes as long as the
+ * way back is then seen at its first call, at its second one, and at the first one again.)
+ */
+static bool was_called_since(const struct walk *w, const struct frame *c)
 {
-	const struct frame *f = &w->top;
-	uint32_t first, end;
-
-	if (!f->addr || walk_is_stack_frame(w, frame))
-		return false;
-	find_operands(w, f, &first, &end);
-	for (uint32_t i = first; i < end; i++) {
-		remote_addr at =
-		    f->addr + w->l->frame.size + 8 * ((uint64_t)f->code->nlocalsplus + i);
-
-		if (walk_operand_at(w, f, at) + w->l->gen.iframe == frame)
-			return true;
-	}
-	return false;
+	return w->top.addr && c->owner == OWNED_BY_THREAD;
 }
 
 /* Frames that only the thread state leads to: generators called by C code, and what is above. */
@@ -337,15 +265,22 @@ static int step_tail(struct walk *w, remote_addr current, enum step *ret)
 		return n;
 	}
 	/* Found from its end, read at the wrong moments; but its pages are known from now on. */
-	if (resumes_operand(w, w->s->tail[n - 1]))
+	if (walk_resumes_operand(w, w->s->tail[n - 1]))
 		return 0;
-	while (n--) {
+	for (bool outermost = true; n--; outermost = false) {
 		struct frame c = {0};
 		int r = read_frame(w, w->s->tail[n], &c);
 
 		if (r == -EAGAIN || r == -ESRCH)
 			return r;
-		if (r < 0 || !links(w, &w->top, &c))
+		if (r < 0)
+			return 0;
+		if (outermost && was_called_since(w, &c)) {
+			if (w->slot_is_free && !walk_has_inlined_callee(w, &w->top))
+				*ret = STEP_TOP;
+			return 0;
+		}
+		if (!links(w, &w->top, &c))
 			return 0;
 		if (walk_is_stack_frame(w, c.addr))
 			w->chunk = py_datastack_chunk_of(w->s->stack, c.addr);
@@ -366,6 +301,35 @@ static bool may_hide_callee(const struct walk *w)
 		return true;
 	return chunk->addr + chunk->bytes - w->slot < CHUNK_END_BYTES ||
 	       w->chunk + 1 < w->s->stack->n_chunks;
+}
+
+/* A callee whose frame is the first of the next chunk: the rest of this one has no room for it. */
+static int step_next_chunk(struct walk *w, enum step *ret)
+{
+	const struct chunk *chunk = &w->s->stack->chunks[w->chunk];
+	uint64_t room = chunk->addr + chunk->bytes - w->slot;
+	remote_addr slot = w->slot;
+	bool slot_is_free = w->slot_is_free;
+	struct frame c = {0};
+	int r;
+
+	*ret = STEP_TORN;
+	if (w->chunk + 1 >= w->s->stack->n_chunks)
+		return 0;
+	w->slot = py_datastack_first(w->s->stack, ++w->chunk);
+	r = walk_read_slot(w, &c);
+	if (r == -EAGAIN || r == -ESRCH)
+		return r;
+	if (r == 0 && 8 * (uint64_t)c.code->frame_words >= room) {
+		r = step_slot(w, ret);
+		if (r < 0 || *ret == STEP_LINKED)
+			return r;
+		slot_is_free = slot_is_free && w->slot_is_free;
+	}
+	w->slot = slot;
+	w->slot_is_free = slot_is_free;
+	w->chunk--;
+	return 0;
 }
 
 /* Ask the thread state what is above, once for each innermost frame. */
@@ -397,16 +361,9 @@ static int step_consult(struct walk *w, enum step *ret)
 		    here.bytes != w->s->stack->chunks[w->chunk].bytes)
 			return -EAGAIN;
 	}
-	if (w->chunk + 1 < w->s->stack->n_chunks) {
-		remote_addr slot = w->slot;
-
-		w->slot = py_datastack_first(w->s->stack, ++w->chunk);
-		r = step_slot(w, ret);
-		if (r < 0 || *ret == STEP_LINKED)
-			return r;
-		w->slot = slot;
-		w->chunk--;
-	}
+	r = step_next_chunk(w, ret);
+	if (r < 0 || *ret == STEP_LINKED)
+		return r;
 	if (t.current_frame == w->top.addr) {
 		/* To 3.13 a call has returned meanwhile; it was the state that we have all the
 		 * same. */
@@ -416,28 +373,23 @@ static int step_consult(struct walk *w, enum step *ret)
 	return step_tail(w, t.current_frame, ret);
 }
 
-/*
- * A frame that has been left keeps its place while its locals are destroyed; a finalizer then
- * runs above it, but its caller is the frame below (CPython gh-99729).
- */
+/* A finalizer above the innermost frame, which has been left: it replaces that. */
 static int step_finalizer(struct walk *w, enum step *ret)
 {
 	struct frame c = {0}, left = w->top;
 	int r, error;
 
 	*ret = STEP_TOP;
-	if (!left.waits || !(left.flags & PY_OP_LEAVES) || left.owner != OWNED_BY_THREAD ||
-	    !w->below.addr || walk_is_incomplete(&left))
+	if (!w->below.addr || !walk_may_have_finalizer(&left))
 		return 0;
 	r = walk_read_slot(w, &c);
 	if (r == -EAGAIN || r == -ESRCH)
 		return r;
-	if (r < 0 || c.owner != OWNED_BY_THREAD ||
-	    (w->l->liveness == PY_LIVE_STACKTOP && c.waits) ||
-	    !walk_links_through_c(w, &w->below, &c, &error))
+	if (r < 0 || !walk_is_finalizer(w, &left, &c, &error))
 		return 0;
 	w->s->snap->n--;
 	w->top = w->below;
+	walk_note_unproven(w, &c);
 	*ret = STEP_LINKED;
 	return walk_accept(w, &c);
 }
@@ -452,11 +404,25 @@ static int step(struct walk *w, enum step *ret)
 	if (r < 0 || *ret == STEP_LINKED)
 		return r;
 	if (w->top.addr && w->top.flags & PY_OP_ITERATES) {
-		r = step_generator(w, ret);
+		r = walk_step_generator(w, ret);
 		if (r < 0 || *ret != STEP_TORN)
 			return r;
 	}
 	return step_consult(w, ret);
+}
+
+/*
+ * To 3.13: an outermost frame that seems to have been left. If the data stack does not end there,
+ * its words are those of different moments, or it is only just being set up or taken down.
+ */
+static int step_left_root(struct walk *w, remote_addr root, enum step *ret)
+{
+	remote_addr top;
+	int r = memory_read_u64(w->s->mem, w->s->stack->tstate + w->l->thread.datastack_top, &top);
+
+	*ret = r == 0 && py_datastack_chunk_of(w->s->stack, top) == 0 && top <= root ? STEP_TOP
+										     : STEP_TORN;
+	return r;
 }
 
 /* The outermost frame: there is nothing that it could be linked to. */
@@ -472,12 +438,23 @@ static int step_root(struct walk *w, enum step *ret)
 		return step_consult(w, ret);
 	if (w->l->liveness == PY_LIVE_STACKTOP && c.waits) {
 		if (walk_is_left_or_fresh(w, &c))
-			return 0;
+			return step_left_root(w, c.addr, ret);
 		w->unproven = c.addr;
 		w->n_proven = 0;
 	}
 	*ret = STEP_LINKED;
 	return walk_accept(w, &c);
+}
+
+/* Bytes of the root chunk that were needed. */
+static uint32_t used_of_root(const struct walk *w)
+{
+	const struct chunk *root = &w->s->stack->chunks[0];
+	remote_addr end = w->slot > w->worth_end ? w->slot : w->worth_end;
+
+	if (w->chunk || end - root->addr > root->bytes)
+		return root->bytes;
+	return (uint32_t)(end - root->addr);
 }
 
 int py_stack_read_data(struct py_stacks *s)
@@ -491,7 +468,8 @@ int py_stack_read_data(struct py_stacks *s)
 		return 0;
 	if (r < 0) {
 		s->stack->n_chunks = 0;
-		return r;
+		/* More chunks than any thread has: a ring of them. */
+		return r == -E2BIG ? -EFAULT : r;
 	}
 	w.slot = py_datastack_first(s->stack, 0);
 	w.first_read_end = s->chunks[0].region.start + s->chunks[0].region.len;
@@ -516,9 +494,6 @@ int py_stack_read_data(struct py_stacks *s)
 	if (r == -EAGAIN && w.unproven && s->snap->n > w.n_proven)
 		s->snap->n = w.n_proven;
 	if (s->n_chunks)
-		py_datastack_end(
-		    s, (uint32_t)((w.chunk ? s->stack->chunks[0].addr + s->stack->chunks[0].bytes
-					   : w.slot) -
-				  s->stack->chunks[0].addr));
+		py_datastack_end(s, used_of_root(&w));
 	return r;
 }

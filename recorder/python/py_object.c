@@ -14,6 +14,14 @@
 
 #define MAX_DICT_ENTRIES UINT64_C(65536)
 
+/*
+ * What follows an object's header is read with it, so that most names and line tables take one
+ * read; but nothing of the next page, which may be another mapping's.
+ */
+#define STR_READ_BYTES	 256
+#define BYTES_READ_BYTES 512
+#define PAGE_BYTES	 4096
+
 /* Append a code point; returns its length, 0 when it does not fit. */
 static size_t put_utf8(char *out, size_t room, uint32_t c)
 {
@@ -70,65 +78,104 @@ static size_t to_utf8(const uint8_t *data, size_t n, unsigned kind, char *buf, s
 	return used;
 }
 
+/* Read `least` bytes, and more, up to `most`, as far as they are there. Returns how many. */
+static int read_ahead(struct memory *mem, remote_addr addr, void *buf, size_t least, size_t most)
+{
+	size_t in_page = PAGE_BYTES - addr % PAGE_BYTES;
+	int n;
+
+	if (most > in_page)
+		most = in_page > least ? in_page : least;
+	n = memory_read_some(mem, addr, buf, most);
+	if (n == -EFAULT && most > least)
+		n = memory_read_some(mem, addr, buf, least);
+	if (n < 0)
+		return n;
+	return (size_t)n < least ? -EFAULT : n;
+}
+
+/* Where a str's characters are, and how many it has of how many bytes each. */
+struct str_data {
+	remote_addr at;
+	uint64_t length;
+	unsigned kind;
+};
+
+/* @head  the first l->unicode.compact_data bytes of the str at `str` */
+static int find_str_data(struct memory *mem, const struct py_layout *l, remote_addr str,
+			 const uint8_t *head, struct str_data *ret)
+{
+	unsigned state = head[l->unicode.state];
+
+	memcpy(&ret->length, head + l->unicode.length, 8);
+	ret->kind = STATE_KIND(state);
+	if (ret->length > INT32_MAX || (ret->kind != 1 && ret->kind != 2 && ret->kind != 4))
+		return -EBADMSG;
+	if (!STATE_COMPACT(state))
+		return memory_read_u64(mem, str + l->unicode.compact_data, &ret->at);
+	ret->at = str + (STATE_ASCII(state) ? l->unicode.ascii_data : l->unicode.compact_data);
+	return 0;
+}
+
 int py_object_read_str(struct memory *mem, const struct py_layout *l, remote_addr str, char *buf,
 		       size_t size, bool *truncated)
 {
-	uint8_t head[PY_MAX_STR_BYTES];
-	uint64_t length;
-	unsigned state, kind;
-	remote_addr data;
-	auto_free uint8_t *chars = NULL;
+	uint8_t ahead[STR_READ_BYTES];
+	auto_free uint8_t *rest = NULL;
+	const uint8_t *chars = ahead;
+	struct str_data data;
 	bool all = true;
 	size_t n;
-	int r;
+	int got, r;
 
-	if (l->unicode.compact_data > sizeof(head))
+	if (l->unicode.compact_data > PY_MAX_STR_BYTES)
 		return -EBADMSG;
-	r = memory_read(mem, str, head, l->unicode.compact_data);
+	got = read_ahead(mem, str, ahead, l->unicode.compact_data, sizeof(ahead));
+	if (got < 0)
+		return got;
+	r = find_str_data(mem, l, str, ahead, &data);
 	if (r < 0)
 		return r;
-	memcpy(&length, head + l->unicode.length, 8);
-	state = head[l->unicode.state];
-	kind = STATE_KIND(state);
-	if (length > INT32_MAX || (kind != 1 && kind != 2 && kind != 4))
-		return -EBADMSG;
-	if (STATE_COMPACT(state))
-		data = str + (STATE_ASCII(state) ? l->unicode.ascii_data : l->unicode.compact_data);
-	else {
-		r = memory_read_u64(mem, str + l->unicode.compact_data, &data);
+	n = data.length < size ? (size_t)data.length : size - 1;
+	if (data.at - str <= (unsigned)got && n * data.kind <= (unsigned)got - (data.at - str)) {
+		chars = ahead + (data.at - str);
+	} else if (n) {
+		chars = rest = xmalloc(n * data.kind);
+		r = memory_read(mem, data.at, rest, n * data.kind);
 		if (r < 0)
 			return r;
 	}
-	n = length < size ? (size_t)length : size - 1;
-	if (n) {
-		chars = xmalloc(n * kind);
-		r = memory_read(mem, data, chars, n * kind);
-		if (r < 0)
-			return r;
-	}
-	n = to_utf8(chars, n, kind, buf, size, &all);
+	n = to_utf8(chars, n, data.kind, buf, size, &all);
 	buf[n] = '\0';
 	if (truncated)
-		*truncated = !all || length >= size;
+		*truncated = !all || data.length >= size;
 	return (int)n;
 }
 
 int py_object_read_bytes(struct memory *mem, const struct py_layout *l, remote_addr bytes,
 			 size_t max, uint8_t **ret, size_t *ret_len)
 {
+	uint8_t ahead[BYTES_READ_BYTES];
 	auto_free uint8_t *data = NULL;
+	size_t have, from = l->bytes.data - l->bytes.size;
 	uint64_t size;
-	int r;
+	int got, r;
 
-	r = memory_read_u64(mem, bytes + l->bytes.size, &size);
-	if (r < 0)
-		return r;
+	if (l->bytes.data < l->bytes.size || from > sizeof(ahead) - sizeof(size))
+		return -EBADMSG;
+	got = read_ahead(mem, bytes + l->bytes.size, ahead, sizeof(size), sizeof(ahead));
+	if (got < 0)
+		return got;
+	memcpy(&size, ahead, sizeof(size));
 	*ret_len = size;
 	if (size > max)
 		return -EBADMSG;
 	data = xmalloc(size);
-	if (size) {
-		r = memory_read(mem, bytes + l->bytes.data, data, size);
+	have = (size_t)got > from ? (size_t)got - from : 0;
+	have = have < size ? have : size;
+	memcpy(data, ahead + (have ? from : 0), have);
+	if (have < size) {
+		r = memory_read(mem, bytes + l->bytes.data + have, data + have, size - have);
 		if (r < 0)
 			return r;
 	}

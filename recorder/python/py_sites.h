@@ -37,7 +37,7 @@ enum py_belief py_sites_saw(struct py_sites *sites, uint32_t caller, uint32_t un
 void py_sites_saw_alone(struct py_sites *sites, uint32_t caller, uint32_t unit);
 
 /* How many further looks must find the same call in progress before it is believed. */
-int py_sites_looks_needed(struct py_sites *sites, uint32_t caller, uint32_t unit);
+unsigned py_sites_looks_needed(struct py_sites *sites, uint32_t caller, uint32_t unit);
 
 /* They did. */
 void py_sites_confirm(struct py_sites *sites, uint32_t caller, uint32_t unit, uint32_t callee);

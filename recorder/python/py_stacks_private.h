@@ -12,6 +12,7 @@
 #define MAX_PAGES     1024 /* other regions looked at in one snapshot */
 #define MAX_KEPT      32   /* pages that are read in advance */
 #define PAGE_BYTES    4096u
+#define VERIFY_BYTES  ((size_t)3 * PAGE_BYTES)
 #define MAX_LINKS     256	    /* remembered entry frames; a power of two */
 #define MAX_KNOWN     64	    /* frame objects of a thread, to 3.10 */
 #define MAX_CALLABLES 1024	    /* a power of two */
@@ -75,6 +76,7 @@ struct py_stacks {
 	const struct py_layout *l;
 	struct py_codes *codes;
 	bool is_not_loading;
+	bool is_still; /* see py_stacks_set_still() */
 	uint64_t now_ns;
 	uint64_t reads_before;	/* of the memory, when this snapshot began */
 	uint64_t extra_pages;	/* read in one go with another one */
@@ -98,7 +100,7 @@ struct py_stacks {
 	size_t copy_bytes;   /* of all of them together */
 	uint32_t n_chunks;   /* of which something has been read */
 	struct chunk *fresh; /* MAX_CHUNKS */
-	uint8_t *verify;     /* PAGE_BYTES, for reading a piece again */
+	uint8_t *verify;     /* VERIFY_BYTES, for reading a piece again */
 	remote_addr *tail;   /* MAX_TAIL */
 	struct entry_link links[MAX_LINKS];
 	struct callable callables[MAX_CALLABLES];

@@ -14,15 +14,46 @@ static uint64_t u64_in(const uint8_t *p, uint32_t offset)
 	return v;
 }
 
+/* What is needed of an interpreter lies closer together than this in all versions so far. */
+#define INTERP_BYTES 256
+
+struct interp {
+	uint64_t id;
+	remote_addr next, newest_thread;
+};
+
+static int read_interp(struct memory *mem, const struct py_layout *l, remote_addr addr,
+		       struct interp *ret)
+{
+	const uint32_t fields[] = {l->interp.id, l->interp.next, l->interp.threads_head};
+	uint64_t *values[] = {&ret->id, &ret->next, &ret->newest_thread};
+	uint32_t first = fields[0], last = fields[0];
+	uint8_t raw[INTERP_BYTES];
+	int r = 0;
+
+	for (int i = 1; i < 3; i++) {
+		first = fields[i] < first ? fields[i] : first;
+		last = fields[i] > last ? fields[i] : last;
+	}
+	if (last - first > sizeof(raw) - 8) {
+		for (int i = 0; r == 0 && i < 3; i++)
+			r = memory_read_u64(mem, addr + fields[i], values[i]);
+		return r;
+	}
+	r = memory_read(mem, addr + first, raw, last - first + 8u);
+	for (int i = 0; r == 0 && i < 3; i++)
+		*values[i] = u64_in(raw, fields[i] - first);
+	return r;
+}
+
 /* The threads of one interpreter, newest first; each must name its interpreter. */
 static int list_threads(struct memory *mem, const struct py_layout *l, remote_addr interp,
-			const struct py_thread *proto, struct py_thread **threads, size_t *cap,
-			size_t *n)
+			remote_addr tstate, const struct py_thread *proto,
+			struct py_thread **threads, size_t *cap, size_t *n)
 {
-	remote_addr tstate;
-	int r = memory_read_u64(mem, interp + l->interp.threads_head, &tstate);
+	int r = 0;
 
-	while (r == 0 && tstate) {
+	while (tstate) {
 		uint8_t raw[PY_MAX_TSTATE_BYTES];
 		uint32_t native = l->thread.native_thread_id;
 		uint32_t len = (native != LAYOUT_ABSENT ? native : l->thread.thread_id) + 8;
@@ -51,23 +82,23 @@ static int list_threads(struct memory *mem, const struct py_layout *l, remote_ad
 int py_threads_list(struct memory *mem, const struct py_layout *l, remote_addr runtime,
 		    struct py_thread **threads, size_t *cap)
 {
-	remote_addr interp;
+	remote_addr addr;
 	size_t n = 0;
 	int r;
 
-	r = memory_read_u64(mem, runtime + l->runtime.interpreters_head, &interp);
-	for (int i = 0; r == 0 && interp && i < PY_MAX_INTERPRETERS; i++) {
-		struct py_thread proto = {0};
+	r = memory_read_u64(mem, runtime + l->runtime.interpreters_head, &addr);
+	for (int i = 0; r == 0 && addr && i < PY_MAX_INTERPRETERS; i++) {
+		struct py_thread proto = {.gil = runtime + l->runtime.gil};
+		struct interp interp = {0};
 
-		r = memory_read_u64(mem, interp + l->interp.id, &proto.interpreter);
+		r = read_interp(mem, l, addr, &interp);
 		if (r == 0 && l->interp.gil != LAYOUT_ABSENT)
-			r = memory_read_u64(mem, interp + l->interp.gil, &proto.gil);
-		else
-			proto.gil = runtime + l->runtime.gil;
-		if (r == 0)
-			r = list_threads(mem, l, interp, &proto, threads, cap, &n);
-		if (r == 0)
-			r = memory_read_u64(mem, interp + l->interp.next, &interp);
+			r = memory_read_u64(mem, addr + l->interp.gil, &proto.gil);
+		if (r < 0)
+			break;
+		proto.interpreter = interp.id;
+		r = list_threads(mem, l, addr, interp.newest_thread, &proto, threads, cap, &n);
+		addr = interp.next;
 	}
 	return r < 0 ? r : (int)n;
 }

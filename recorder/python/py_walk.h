@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Walking a stack of CPython 3.11 or later from its outermost frame inwards: shared by
- * py_frames_stack.c (the steps), py_walk_frame.c (what one frame says, and which links hold) and
- * py_walk_hinge.c (what is verified at the end).
+ * py_frames_stack.c (the steps), py_walk_frame.c (what one frame says, and which links hold),
+ * py_walk_generator.c (generators) and py_walk_hinge.c (what is verified at the end).
  */
 #ifndef RECORDER_PYTHON_PY_WALK_H
 #define RECORDER_PYTHON_PY_WALK_H
@@ -47,6 +47,8 @@ struct walk {
 	remote_addr hinge_operand;  /* where the hinge has the generator that it resumes, or 0 */
 	remote_addr first_read_end; /* of what was read of the root chunk at first */
 	uint32_t n_hinge;	    /* frames up to the hinge */
+	remote_addr worth_end;	    /* up to where the root chunk is worth reading at first */
+	bool slot_is_free;	    /* no call was in progress at slot when that was read */
 	bool consulted;		    /* the thread state has been looked at */
 };
 
@@ -96,6 +98,31 @@ bool walk_is_left_or_fresh(const struct walk *w, const struct frame *f);
 enum step walk_may_call(const struct walk *w, const struct frame *f);
 
 bool walk_has_inlined_callee(const struct walk *w, const struct frame *f);
+
+/*
+ * A frame that has been left keeps its place while its locals are destroyed; a finalizer then runs
+ * above it. Its caller is what called the frame that was left (CPython gh-99729).
+ */
+bool walk_may_have_finalizer(const struct frame *left);
+/* Is c that finalizer? */
+bool walk_is_finalizer(struct walk *w, const struct frame *left, const struct frame *c, int *error);
+
+/* To 3.13: a callee of C code counts only if something above it proves it, when it waits. */
+void walk_note_unproven(struct walk *w, const struct frame *c);
+
+enum generator { NOT_A_GENERATOR, SUSPENDED, EXECUTING };
+
+/* What the generator object at `object` says: its frame in *c. */
+enum generator walk_read_generator(struct walk *w, remote_addr object, struct frame *c);
+
+/*
+ * A generator that one of the operands of the innermost frame is. Looks only at memory that has
+ * been read: pages where generators of this thread were before. Returns as a step: 0 or an error.
+ */
+int walk_step_generator(struct walk *w, enum step *ret);
+
+/* Is this the frame of a generator that the innermost frame has as an operand? */
+bool walk_resumes_operand(const struct walk *w, remote_addr frame);
 
 /* Make c the innermost frame. Returns 0 or -E2BIG. */
 int walk_accept(struct walk *w, const struct frame *c);

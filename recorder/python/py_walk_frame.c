@@ -201,6 +201,33 @@ bool walk_has_inlined_callee(const struct walk *w, const struct frame *f)
 	return w->l->liveness == PY_LIVE_STACKTOP && f->waits;
 }
 
+bool walk_may_have_finalizer(const struct frame *left)
+{
+	return left->waits && left->flags & PY_OP_LEAVES && left->owner == OWNED_BY_THREAD &&
+	       !walk_is_incomplete(left);
+}
+
+bool walk_is_finalizer(struct walk *w, const struct frame *left, const struct frame *c, int *error)
+{
+	/* From 3.12 on that is an entry frame, where C code called the frame that was left. */
+	struct frame caller = {.addr = left->previous, .unit = left->unit};
+
+	*error = 0;
+	if (c->owner != OWNED_BY_THREAD)
+		return false;
+	if (w->l->liveness == PY_LIVE_STACKTOP && walk_is_left_or_fresh(w, c))
+		return false;
+	return walk_links_through_c(w, &caller, c, error);
+}
+
+void walk_note_unproven(struct walk *w, const struct frame *c)
+{
+	if (w->l->liveness == PY_LIVE_STACKTOP && c->waits && !w->unproven) {
+		w->unproven = c->addr;
+		w->n_proven = w->s->snap->n;
+	}
+}
+
 static bool was_read_first(const struct walk *w, const struct frame *c)
 {
 	return c->addr + header_bytes(w->l) <= w->first_read_end &&

@@ -18,15 +18,12 @@ struct elf_image {
 	Elf *elf;
 };
 
-int elf_image_open(int fd, struct elf_image **ret)
+/* Takes over elf, which may be NULL. */
+static int open_elf(Elf *elf, struct elf_image **ret)
 {
 	struct elf_image *image;
 	const char *ident;
-	Elf *elf;
 
-	if (elf_version(EV_CURRENT) == EV_NONE)
-		return -ENOSYS;
-	elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (!elf)
 		return -ENOEXEC;
 	ident = elf_getident(elf, NULL);
@@ -42,6 +39,20 @@ int elf_image_open(int fd, struct elf_image **ret)
 	image->elf = elf;
 	*ret = image;
 	return 0;
+}
+
+int elf_image_open(int fd, struct elf_image **ret)
+{
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return -ENOSYS;
+	return open_elf(elf_begin(fd, ELF_C_READ, NULL), ret);
+}
+
+int elf_image_open_bytes(void *bytes, size_t len, struct elf_image **ret)
+{
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return -ENOSYS;
+	return open_elf(elf_memory(bytes, len), ret);
 }
 
 void elf_image_close(struct elf_image *image)
@@ -150,8 +161,7 @@ int elf_image_find_symbols(struct elf_image *image, struct elf_symbol *symbols, 
 	return count_found(symbols, n);
 }
 
-int elf_image_find_section(struct elf_image *image, const char *name, uint64_t *ret_addr,
-			   uint64_t *ret_size)
+static int find_section(struct elf_image *image, const char *name, Elf_Scn **ret)
 {
 	GElf_Shdr header, names_header;
 	Elf_Scn *section = NULL;
@@ -168,11 +178,177 @@ int elf_image_find_section(struct elf_image *image, const char *name, uint64_t *
 			return -EBADMSG;
 		if (!name_is(names, header.sh_name, name))
 			continue;
-		*ret_addr = header.sh_addr;
-		*ret_size = header.sh_size;
+		*ret = section;
 		return 0;
 	}
 	return -ENOENT;
+}
+
+int elf_image_find_section(struct elf_image *image, const char *name, uint64_t *ret_addr,
+			   uint64_t *ret_size)
+{
+	Elf_Scn *section;
+	GElf_Shdr header;
+	int r;
+
+	r = find_section(image, name, &section);
+	if (r < 0)
+		return r;
+	if (!gelf_getshdr(section, &header))
+		return -EBADMSG;
+	*ret_addr = header.sh_addr;
+	*ret_size = header.sh_size;
+	return 0;
+}
+
+int elf_image_read_section(struct elf_image *image, const char *name, size_t max,
+			   const void **ret_bytes, size_t *ret_len)
+{
+	Elf_Scn *section;
+	GElf_Shdr header;
+	Elf_Data *data;
+	int r;
+
+	r = find_section(image, name, &section);
+	if (r < 0)
+		return r;
+	if (!gelf_getshdr(section, &header))
+		return -EBADMSG;
+	if (header.sh_type == SHT_NOBITS)
+		return -ENOENT;
+	if (header.sh_size > max)
+		return -EFBIG;
+	data = read_section(section, &header);
+	if (!data || !data->d_buf)
+		return -EBADMSG;
+	*ret_bytes = data->d_buf;
+	*ret_len = data->d_size;
+	return 0;
+}
+
+static bool is_in_code(struct elf_image *image, const GElf_Sym *sym)
+{
+	GElf_Shdr header;
+	Elf_Scn *section = elf_getscn(image->elf, sym->st_shndx);
+
+	return section && gelf_getshdr(section, &header) && header.sh_flags & SHF_EXECINSTR;
+}
+
+/* Whether a symbol is a function, and if so, which. */
+static bool read_function(struct elf_image *image, const GElf_Sym *sym, const Elf_Data *strings,
+			  struct elf_function *ret)
+{
+	unsigned type = GELF_ST_TYPE(sym->st_info);
+	const char *name;
+
+	if (sym->st_shndx == SHN_UNDEF || sym->st_value == 0)
+		return false;
+	if (type != STT_FUNC && type != STT_GNU_IFUNC &&
+	    !(type == STT_NOTYPE && is_in_code(image, sym)))
+		return false;
+	if (sym->st_name >= strings->d_size)
+		return false;
+	name = (const char *)strings->d_buf + sym->st_name;
+	if (!*name || !memchr(name, '\0', strings->d_size - sym->st_name))
+		return false;
+	*ret = (struct elf_function){
+	    .name = name,
+	    .value = sym->st_value,
+	    .size = sym->st_size,
+	    .global = GELF_ST_BIND(sym->st_info) == STB_GLOBAL,
+	};
+	return true;
+}
+
+int elf_image_each_function(struct elf_image *image, enum elf_table table, elf_function_fn fn,
+			    void *ctx)
+{
+	Elf_Scn *section =
+	    find_section_of_type(image, table == ELF_TABLE_FULL ? SHT_SYMTAB : SHT_DYNSYM);
+	GElf_Shdr header, strings_header;
+	Elf_Data *data, *strings;
+	int n_symbols;
+
+	if (!section)
+		return -ENOENT;
+	data = read_section(section, &header);
+	if (!data || !data->d_buf)
+		return -EBADMSG;
+	strings = read_section(elf_getscn(image->elf, header.sh_link), &strings_header);
+	if (!strings || !strings->d_buf)
+		return -EBADMSG;
+	n_symbols = (int)(data->d_size / sizeof(Elf64_Sym));
+	for (int i = 0; i < n_symbols; i++) {
+		struct elf_function function;
+		GElf_Sym sym;
+
+		if (!gelf_getsym(data, i, &sym))
+			return -EBADMSG;
+		if (read_function(image, &sym, strings, &function) && !fn(ctx, &function))
+			break;
+	}
+	return 0;
+}
+
+bool elf_build_id_parse(const void *notes, size_t len, struct elf_build_id *ret)
+{
+	const unsigned char *bytes = notes;
+
+	while (len >= sizeof(Elf64_Nhdr) + 4) {
+		Elf64_Nhdr note;
+		uint64_t name_len, desc_len;
+
+		memcpy(&note, bytes, sizeof(note));
+		name_len = ((uint64_t)note.n_namesz + 3) & ~UINT64_C(3);
+		desc_len = ((uint64_t)note.n_descsz + 3) & ~UINT64_C(3);
+		bytes += sizeof(note);
+		len -= sizeof(note);
+		if (name_len + note.n_descsz > len)
+			return false;
+		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
+		    memcmp(bytes, "GNU", 4) == 0 && note.n_descsz > 0 &&
+		    note.n_descsz <= ELF_BUILD_ID_MAX) {
+			ret->len = note.n_descsz;
+			memcpy(ret->bytes, bytes + name_len, note.n_descsz);
+			return true;
+		}
+		if (name_len + desc_len > len)
+			return false;
+		bytes += name_len + desc_len;
+		len -= name_len + desc_len;
+	}
+	return false;
+}
+
+bool elf_image_build_id(struct elf_image *image, struct elf_build_id *ret)
+{
+	const void *notes;
+	size_t len;
+
+	return elf_image_read_section(image, ".note.gnu.build-id", 4096, &notes, &len) == 0 &&
+	       elf_build_id_parse(notes, len, ret);
+}
+
+/* A name, padded to 4 bytes, and the CRC. */
+int elf_image_debug_link(struct elf_image *image, char *name, size_t size, uint32_t *ret_crc)
+{
+	const void *bytes;
+	size_t len, name_len;
+	int r;
+
+	r = elf_image_read_section(image, ".gnu_debuglink", 4096, &bytes, &len);
+	if (r < 0)
+		return r == -EFBIG ? -EBADMSG : r;
+	name_len = strnlen(bytes, len);
+	if (name_len == 0 || name_len >= size || memchr(bytes, '/', name_len) ||
+	    ((name_len + 4) & ~(size_t)3) + sizeof(*ret_crc) > len)
+		return -EBADMSG;
+	memcpy(name, bytes, name_len);
+	name[name_len] = '\0';
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EBADMSG;
+	memcpy(ret_crc, (const char *)bytes + ((name_len + 4) & ~(size_t)3), sizeof(*ret_crc));
+	return 0;
 }
 
 /* Whether the loader maps this segment so that a mapping begins at `offset` in it. */

@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/read_fully.h"
+
 /* include/linux/sched.h; part of what /proc/PID/stat shows for good. */
 #define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
@@ -35,8 +37,8 @@ int process_stat_parse(const char *text, size_t len, struct process_stat *ret)
 	char *open, *close;
 	size_t comm_len;
 	unsigned long flags;
-	unsigned long long start;
-	int pid;
+	unsigned long long start, stack = 0;
+	int pid, parent;
 
 	if (len >= sizeof(buf))
 		len = sizeof(buf) - 1;
@@ -46,19 +48,21 @@ int process_stat_parse(const char *text, size_t len, struct process_stat *ret)
 	close = strrchr(buf, ')');
 	if (!open || !close || close < open || sscanf(buf, "%d", &pid) != 1)
 		return -EINVAL;
-	/* Fields 3, 9 and 22. */
-	if (sscanf(
-		close + 1,
-		" %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		&stat.state, &flags, &start) != 3)
+	/* Fields 3, 4, 9, 22 and 28. */
+	if (sscanf(close + 1,
+		   " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu"
+		   " %*u %*d %*u %*u %*u %llu",
+		   &stat.state, &parent, &flags, &start, &stack) < 4)
 		return -EINVAL;
 	comm_len = (size_t)(close - open - 1);
 	if (comm_len >= sizeof(stat.comm))
 		comm_len = sizeof(stat.comm) - 1;
 	memcpy(stat.comm, open + 1, comm_len);
 	stat.pid = pid;
+	stat.parent_pid = parent;
 	stat.flags = (uint32_t)flags;
 	stat.start_ticks = start;
+	stat.start_stack = stack;
 	*ret = stat;
 	return 0;
 }
@@ -67,21 +71,14 @@ int process_stat_parse(const char *text, size_t len, struct process_stat *ret)
 static int read_text(const struct identity *id, const char *name, char *buf, size_t size)
 {
 	auto_close int fd = openat(id->proc_fd, name, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n;
+	size_t len;
+	int r;
 
 	if (fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	while (len < size - 1) {
-		n = read(fd, buf + len, size - 1 - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
+	r = read_fully(fd, buf, size - 1, &len);
+	if (r < 0)
+		return r;
 	buf[len] = '\0';
 	return (int)len;
 }
@@ -141,6 +138,9 @@ int identity_open(pid_t pid, struct identity *ret)
 	 */
 	r = identity_read_stat(&id, &stat);
 	if (r == -EPERM || r == -EACCES)
+		return -EACCES;
+	/* A folder that is hidden from us can be opened as a path, but seems to be empty. */
+	if (r == -ESRCH && !identity_has_ended(&id))
 		return -EACCES;
 	if (r < 0)
 		return r;

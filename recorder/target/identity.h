@@ -20,8 +20,10 @@ struct process_stat {
 	pid_t pid;
 	char comm[64]; /* may hold anything, blanks and parentheses included */
 	char state;    /* R, S, D, Z … */
+	pid_t parent_pid;
 	uint32_t flags;
 	uint64_t start_ticks; /* clock ticks after boot */
+	uint64_t start_stack; /* where exec put the stack; 0 when that is not told */
 };
 
 bool process_is_kernel_thread(const struct process_stat *stat);

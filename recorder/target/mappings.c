@@ -87,6 +87,11 @@ static char *decode_name(const char *name, size_t len)
 	return path;
 }
 
+static bool name_is(const char *name, size_t len, const char *other)
+{
+	return len == strlen(other) && memcmp(name, other, len) == 0;
+}
+
 static bool strip_suffix(const char *text, size_t *len, const char *suffix)
 {
 	size_t n = strlen(suffix);
@@ -117,6 +122,7 @@ int mappings_parse_line(const char *line, size_t len, struct mapping *ret)
 	while (scan_char(&s, ' '))
 		;
 	name_len = (size_t)(s.end - s.p);
+	m.vdso = name_is(s.p, name_len, "[vdso]");
 	/* Other names ([heap], [vdso], //anon …) stand for no file. */
 	if (name_len == 0 || *s.p != '/' || m.inode == 0 || memchr(s.p, '\0', name_len)) {
 		*ret = m;
@@ -134,6 +140,10 @@ static void add_line(struct mappings *m, const char *line, size_t len)
 
 	if (mappings_parse_line(line, len, &item) < 0)
 		return;
+	if (item.vdso) {
+		m->vdso_start = item.start;
+		m->vdso_end = item.end;
+	}
 	if (!item.path || strlen(item.path) >= PATH_MAX) {
 		free(item.path);
 		return;

@@ -2,6 +2,7 @@
 /*
  * The files that a process has mapped, from the text of /proc/PID/maps. Anonymous memory is
  * left out: nobody here looks for anything in it, and a large program has a great deal of it.
+ * Only where the vDSO is, code that the kernel gives to each process, is kept.
  */
 #ifndef RECORDER_TARGET_MAPPINGS_H
 #define RECORDER_TARGET_MAPPINGS_H
@@ -22,6 +23,7 @@ struct mapping {
 	uint32_t dev_major, dev_minor;
 	bool readable, writable, executable;
 	bool deleted; /* the file was unlinked since (or replaced) */
+	bool vdso;    /* no file, but the kernel's vDSO */
 	char *path;   /* as the kernel names it; NULL for anonymous memory */
 };
 
@@ -29,6 +31,7 @@ struct mappings {
 	struct mapping *items; /* by address */
 	size_t n;
 	size_t cap;
+	uint64_t vdso_start, vdso_end; /* both 0 when there is none */
 	bool truncated;
 };
 

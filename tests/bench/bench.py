@@ -24,6 +24,10 @@ import time
 from measure import (PROGRAMS, Recorder, Report, TRACKEXEC, apart, Worker, busiest,
                      debian_python, median, pythons, run, wait_for)
 from recording import Recording, Target
+import bench_collector
+import bench_waits
+import bench_replay
+import bench_report
 import judges
 
 MAX_RATE = ("--rate", "max", "--all")
@@ -386,26 +390,30 @@ def reading_time(command, trace, cold):
     if cold:
         forget_cached(os.path.join(trace, "trace.db"))
     start = time.perf_counter()
-    run(TRACKEXEC, command, trace)
+    run(TRACKEXEC, *command.split(), trace)
     return time.perf_counter() - start
 
 
+# What is asked of a large trace, and in how many seconds the answer is to be there.
+READINGS = {"info": 0.3, "analyse": 0.3, "analyse --since 10.5% --until 90.5%": 1}
+
+
 def measure_reading(options, report):
-    report.head(f"{'':34}warm      cold   (medians of {2 * options.repeat + 1}, in seconds)")
+    report.head(f"{'':66}warm      cold   (medians of {2 * options.repeat + 1}, in seconds)")
     with tempfile.TemporaryDirectory(prefix="trackexec-bench-") as folder:
         for transitions in (options.transitions // 50, options.transitions):
             trace = os.path.join(folder, str(transitions))
             run(PROGRAMS / "make_trace", trace, transitions)
             size = os.path.getsize(os.path.join(trace, "trace.db"))
-            for command in ("info", "analyse"):
+            for command, goal_s in READINGS.items():
                 warm, cold = ([reading_time(command, trace, is_cold)
                                for _ in range(2 * options.repeat + 1)] for is_cold in (False, True))
-                report.row(f"{command:8} {transitions:11,} {size >> 20:4} MiB "
+                report.row(f"{command:40} {transitions:11,} {size >> 20:4} MiB "
                            f"{median(warm):10.3f} {median(cold):9.3f}", command=command,
                            transitions=transitions, bytes=size, warm_s=warm, cold_s=cold)
                 if transitions == options.transitions:
-                    report.goal(f"{command}, warm", median(warm), 0.3, unit="s", digits=3)
-                    report.goal(f"{command}, cold", median(cold), 0.3, unit="s", digits=3)
+                    report.goal(f"{command}, warm", median(warm), goal_s, unit="s", digits=3)
+                    report.goal(f"{command}, cold", median(cold), goal_s, unit="s", digits=3)
 
 
 # ---- 8: threads that sleep
@@ -453,6 +461,10 @@ SECTIONS = {
     "bytes": ("6. Bytes on disk, tight calls, as fast as it goes", measure_bytes),
     "reading": ("7. Reading a large trace", measure_reading),
     "threads": ("8. Snapshots per second with many sleeping threads", measure_threads),
+    **bench_collector.SECTIONS,
+    **bench_waits.SECTIONS,
+    **bench_replay.SECTIONS,
+    **bench_report.SECTIONS,
 }
 
 
@@ -479,6 +491,9 @@ def parse_options(words):
     options.cost_seconds = 5 if quick else 20
     options.disk_seconds = 5 if quick else 20
     options.transitions = 5000000 if quick else 50000000
+    bench_collector.set_lengths(options)
+    bench_waits.set_lengths(options)
+    bench_replay.set_lengths(options)
     found = pythons.interpreters()
     options.pythons = [p for p in found if not options.python or p.label in options.python]
     if not options.pythons:

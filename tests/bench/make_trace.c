@@ -23,19 +23,25 @@
 /* Between two events: 2 to 5 us, evenly. */
 #define INTERVAL_MIN_NS	   2000
 #define INTERVAL_JITTER_NS 3000
-#define MAX_DEPTH	   5
+#define MAX_DEPTH	   6
 
 /*
  * The program: main calls a and b in turn, both call c, which calls d in one of its lines. Each
- * function has a few lines; which one is seen next is chance, weighted by time.
+ * function has a few lines; which one is seen next is chance, weighted by time. All of it is one
+ * call by `program`, whose line before it is the first event and whose line after it the last one.
+ * After two thirds of all events `rarely` is seen, once.
  */
 static const struct function {
 	const char *name;
 	int32_t first_line;
 	int32_t n_lines;
 } functions[] = {
-    {"main", 10, 2}, {"run_a", 20, 3}, {"run_b", 30, 3}, {"Worker.step", 40, 4}, {"helper", 50, 3},
+    {"program", 1, 3},	    {"main", 10, 2},   {"run_a", 20, 3},  {"run_b", 30, 3},
+    {"Worker.step", 40, 4}, {"helper", 50, 3}, {"rarely", 55, 1},
 };
+
+/* By number, in this order. */
+enum { PROGRAM, MAIN, RUN_A, RUN_B, STEP, HELPER, RARELY };
 
 #define N_FUNCTIONS (sizeof(functions) / sizeof(functions[0]))
 
@@ -110,21 +116,34 @@ static void push(struct stack *s, uint32_t function, uint32_t line)
 	};
 }
 
-/* One of about 20 states, 2 to 5 deep. */
+/* One of about 20 states, 3 to 6 deep. */
 static struct stack random_stack(void)
 {
 	struct stack s = {.depth = 0};
 	uint32_t which = random_below(2), deep = random_below(8);
 
-	push(&s, 0, which);
+	push(&s, PROGRAM, 1);
+	push(&s, MAIN, which);
 	if (deep == 0) {
-		push(&s, 1 + which, random_below(3));
+		push(&s, RUN_A + which, random_below(3));
 		return s;
 	}
-	push(&s, 1 + which, 1);
-	push(&s, 3, deep < 4 ? random_below(4) : 2);
+	push(&s, RUN_A + which, 1);
+	push(&s, STEP, deep < 4 ? random_below(4) : 2);
 	if (deep >= 4)
-		push(&s, 4, random_below(3));
+		push(&s, HELPER, random_below(3));
+	return s;
+}
+
+static struct stack next_stack(uint64_t i, uint64_t n)
+{
+	struct stack s = {.depth = 0};
+
+	if (i > 0 && i < n - 1 && i != n / 3 * 2)
+		return random_stack();
+	push(&s, PROGRAM, i == n - 1 ? 2 : i > 0);
+	if (i > 0 && i < n - 1)
+		push(&s, RARELY, 0);
 	return s;
 }
 
@@ -147,11 +166,11 @@ static void put_stacks(struct trace_writer *w, uint64_t n, uint64_t *now_ns)
 
 	record->h.kind = RECORD_STACK;
 	record->h.thread = 1;
-	while (n) {
+	for (uint64_t i = 0; i < n;) {
 		uint32_t keep;
 
 		*now_ns += INTERVAL_MIN_NS + random_below(INTERVAL_JITTER_NS);
-		next = random_stack();
+		next = next_stack(i, n);
 		keep = common_depth(&last, &next);
 		if (keep == last.depth && keep == next.depth)
 			continue;
@@ -164,7 +183,7 @@ static void put_stacks(struct trace_writer *w, uint64_t n, uint64_t *now_ns)
 		       record->n_frames * sizeof(struct record_frame));
 		put(w, &record->h);
 		last = next;
-		n--;
+		i++;
 		if (*now_ns >= next_tick_ns) {
 			trace_writer_tick(w, *now_ns);
 			next_tick_ns = *now_ns + 100 * NS_PER_MS;

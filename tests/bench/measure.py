@@ -245,5 +245,5 @@ class Report:
 
 
 __all__ = ["BenchError", "DEADLINE_S", "PROGRAMS", "Recorder", "Report", "TESTS", "TRACKEXEC",
-           "Worker", "apart", "busiest", "debian_python", "median", "pythons", "run", "trackexec",
+           "Worker", "apart", "busiest", "children", "debian_python", "median", "pythons", "run", "trackexec",
            "wait_for"]

@@ -210,6 +210,48 @@ class WrongTarget(RecordTest):
         self.assertIn("CAP_SYS_PTRACE", said)
         self.assertEqual(os.listdir(self.output), [])
 
+    def in_hidden_proc(self, options):
+        """Words that run a command as nobody, where /proc is mounted with these options."""
+        words = ("unshare", "--mount", "sh", "-c",
+                 f"mount -t proc -o {options} proc /proc && exec \"$@\"", "sh",
+                 "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+        done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            self.skipTest(f"mounting another /proc is not possible here: {done.stderr.strip()}")
+        return words
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to mount and to be another user")
+    def test_process_hidden_by_proc(self):
+        program = shutil.copy(PROGRAM, self.folder)
+        os.mkdir(self.output)
+        os.chown(self.output, NOBODY, NOBODY)
+        target = self.target(SLEEPER)
+        hidden = self.in_hidden_proc("hidepid=2")
+        said = self.record("--output", self.output, "--pid", target.pid,
+                           program=(*hidden, program), expect=NOT_ALLOWED)
+        self.assertIn(f"/proc hides process {target.pid}", said)
+        self.assertIn("hidepid", said)
+        self.assertIn("run trackexec as root", said)
+        self.assertEqual(os.listdir(self.output), [])
+        # One that does not exist is not said to be hidden.
+        child = subprocess.Popen(["true"])
+        child.wait()
+        said = self.record("--output", self.output, "--pid", child.pid,
+                           program=(*hidden, program), expect=FAILED)
+        self.assertIn(f"there is no process {child.pid}", said)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to mount and to be another user")
+    def test_process_shown_to_a_group(self):
+        program = shutil.copy(PROGRAM, self.folder)
+        os.mkdir(self.output)
+        os.chown(self.output, NOBODY, NOBODY)
+        target = self.target(SLEEPER)
+        shown = self.in_hidden_proc(f"hidepid=2,gid={NOBODY}")
+        said = self.record("--output", self.output, "--pid", target.pid,
+                           program=(*shown, program), expect=NOT_ALLOWED)
+        self.assertIn("runs as user 0", said)
+        self.assertNotIn("hidepid", said)
+
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
     def test_protected_process(self):
         program = shutil.copy(PROGRAM, self.folder)

@@ -16,26 +16,34 @@ import pythons
 
 SECONDS = float(os.environ.get("TRACKEXEC_SECONDS", 0.5))
 SNAPSHOTS = int(os.environ.get("TRACKEXEC_SNAPSHOTS", 0))
-MAX_DROPPED_PERCENT = 40
-# A look that met a code object that is gone cannot be proven. Where they come and go by design, how
-# much is dropped depends on how they do: it has to be a gap in the trace, and above this it is told.
+MAX_DROPPED_PERCENT = 1
+# A look that met a code object that is gone cannot be proven: the first batch in which old ones turn
+# out to go is lost, and becomes a gap. Of a recording of some seconds that is up to so much.
 COME_AND_GO = "exec_churn"
-TOLD_DROPPED_PERCENT = 60
+COME_AND_GO_DROPPED_PERCENT = 15
+COME_AND_GO_SECONDS = 2
+# Where it got so little of a CPU, the recording is mostly its beginning: the share says nothing.
+COME_AND_GO_SNAPSHOTS = 3000
+# While the first code objects are loaded, what uses them can't be told yet.
+FIRST_DROPPED = 20
 
-
-# The limits of what can be proven by reading a running process (README, "Why a snapshot can be believed"): a
-# generator is read one read later than its caller, which matters where a loop over it is over
-# within a few microseconds; and up to 3.10 no two frames are read at one moment. What slips through
-# is printed, and must stay below this share of the time.
+# The limits of what can be proven by reading a running process (README, "Why a snapshot can be
+# believed"): a generator is read one read later than its caller, which matters where a loop over it
+# is over within a few microseconds; and up to 3.10 no two frames are read at one moment. What slips
+# through is printed, and must stay below these shares of the time.
 SHORT_LOOPS = ("gen_depth", "gen_for", "coroutines")
-KNOWN_SHARE = 0.005
+SHORT_LOOPS_SHARE = 0.002
+HEAP_SHARE = 0.005
+HEAP_CHURN_SHARE = 0.02  # frame objects and code objects are both recycled
 
 # A false stack that turns up once in so many recordings is printed; one that comes again fails.
 TURNS = 3
 
 
 def known_share(python, name):
-    return KNOWN_SHARE if python.version < (3, 11) or name in SHORT_LOOPS else 0
+    if python.version < (3, 11):
+        return HEAP_CHURN_SHARE if name == COME_AND_GO else HEAP_SHARE
+    return SHORT_LOOPS_SHARE if name in SHORT_LOOPS else 0
 
 
 def wanted(variable, name):
@@ -71,8 +79,9 @@ class Figures:
 class Stacks(unittest.TestCase):
     def record(self, python, name, figures):
         with Target(python, name) as target:
+            seconds = max(SECONDS, COME_AND_GO_SECONDS if name == COME_AND_GO else 0)
             with Recording(target.process.pid, "--all", "--rate", "max",
-                           duration_s=SECONDS) as recording:
+                           duration_s=seconds) as recording:
                 figures.add(recording.info())
                 return judges.JUDGES[name](recording.collapsed(), target.script, python.version)
 
@@ -92,11 +101,12 @@ class Stacks(unittest.TestCase):
     def check_dropped(self, name, figures):
         if figures.code_dropped:
             self.assertGreater(figures.code_gaps, 0)
-        if name != COME_AND_GO:
-            self.assertLess(figures.dropped_percent(), MAX_DROPPED_PERCENT)
-        elif figures.dropped_percent() > TOLD_DROPPED_PERCENT:
-            print(f"{name}: {figures.dropped_percent():.0f} % dropped, more than "
-                  f"{TOLD_DROPPED_PERCENT} %", flush=True)
+        if name == COME_AND_GO and figures.snapshots < COME_AND_GO_SNAPSHOTS:
+            print(f"{name}: {figures.snapshots} snapshots are too few to judge what was dropped",
+                  flush=True)
+        elif figures.dropped > FIRST_DROPPED:
+            self.assertLess(figures.dropped_percent(), COME_AND_GO_DROPPED_PERCENT
+                            if name == COME_AND_GO else MAX_DROPPED_PERCENT)
 
     def test_no_impossible_stack(self):
         for python in pythons.interpreters():

@@ -114,7 +114,7 @@ static void round_trip(const uint8_t *data, size_t size)
 		units += (uint64_t)data[i + 1] << (data[i] >> 2 & 32u);
 		block_encoder_append(e, units, top, pop, stack + depth - push, push);
 	}
-	block_encoder_finish(e, packer, &block, &len);
+	block_encoder_encode(e, packer, &block, &len);
 	if (block_decoder_new(unpacker, block, len, &d) < 0)
 		abort();
 	while (block_decoder_next(d, &event) == 1)

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "recorder/oncpu/native_symbols.h"
 #include "recorder/python/py_locate.h"
 #include "recorder/target/mappings.h"
 
@@ -15,6 +16,23 @@ static int open_image(void *ctx, const struct mapping *mapping)
 {
 	(void)mapping;
 	return dup(*(int *)ctx);
+}
+
+/* The same bytes in place of its debug file. */
+static int open_file(void *ctx, const struct native_file *file)
+{
+	(void)file;
+	return dup(*(int *)ctx);
+}
+
+static void load_symbols(const struct mapping *map, int fd)
+{
+	const struct elf_build_id none = {0};
+	struct native_symbols *symbols = native_symbols_load(map, &none, open_file, &fd);
+	uint64_t offset;
+
+	native_symbols_find(symbols, map->start, map->start, &offset);
+	native_symbols_free(symbols);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -36,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();
 	py_locate(&maps, open_image, &fd, &where, found, sizeof(found));
+	load_symbols(&map, fd);
 	close(fd);
 	return 0;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/support/trace_records.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/xalloc.h"
+#include "tests/support/scratch.h"
 
 static size_t padded(size_t size)
 {
@@ -85,6 +85,19 @@ int put_gap(struct trace_writer *w, uint16_t thread, uint64_t start_ns, uint64_t
 	return trace_writer_put(w, &r.h);
 }
 
+int put_off(struct trace_writer *w, uint16_t thread, uint64_t start_ns, uint64_t end_ns,
+	    uint32_t state, int is_open)
+{
+	struct record_off r = {
+	    .h = {.size = sizeof(r), .kind = RECORD_OFF, .thread = thread, .time_ns = end_ns},
+	    .start_ns = start_ns,
+	    .state = state,
+	    .is_open = (uint32_t)is_open,
+	};
+
+	return trace_writer_put(w, &r.h);
+}
+
 int put_counters(struct trace_writer *w, uint64_t time_ns, uint64_t snapshots)
 {
 	struct record_counters r = {
@@ -99,28 +112,12 @@ int put_counters(struct trace_writer *w, uint64_t time_ns, uint64_t snapshots)
 
 char *test_folder_new(void)
 {
-	const char *base = getenv("TMPDIR");
-	char *folder = xasprintf("%s/trackexec-test-XXXXXX", base && *base ? base : "/tmp");
-
-	if (!mkdtemp(folder)) {
-		perror("mkdtemp");
-		abort();
-	}
-	return folder;
+	return scratch_new("/tmp");
 }
 
 void test_folder_remove(char *folder)
 {
-	DIR *dir = opendir(folder);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			unlinkat(dirfd(dir), entry->d_name, 0);
-	}
-	if (dir)
-		closedir(dir);
-	rmdir(folder);
+	scratch_remove(folder);
 	free(folder);
 }
 

@@ -19,6 +19,9 @@ int put_stack(struct trace_writer *w, uint16_t thread, uint64_t time_ns, uint32_
 	      const struct record_frame *frames, uint32_t n_frames);
 int put_gap(struct trace_writer *w, uint16_t thread, uint64_t start_ns, uint64_t end_ns,
 	    enum gap_reason reason);
+/* Off the CPU from start_ns to end_ns; if is_open, it still is then. @state: EDGE_WAITING … */
+int put_off(struct trace_writer *w, uint16_t thread, uint64_t start_ns, uint64_t end_ns,
+	    uint32_t state, int is_open);
 int put_counters(struct trace_writer *w, uint64_t time_ns, uint64_t snapshots);
 
 #define FRAMES(...) ((const struct record_frame[]){__VA_ARGS__})

@@ -101,6 +101,20 @@ class Short:
         return None
 
 
+class Longer:
+    def __del__(self):
+        released(self)  # call:released
+
+
+def released(thing):
+    return thing
+
+
+def owner(word):
+    short, longer = Short(), Longer()
+    return short and longer and word
+
+
 def functions():
     sorted(WORDS, key=sort_key)  # call:sort_key
     list(map(mapped, (1, 2, 3)))  # call:mapped
@@ -134,6 +148,8 @@ def dunders():
 def deleted():
     short = Short()
     del short  # call:__del__
+    owner(1)  # call:owner,__del__
+    sorted(WORDS, key=owner)  # call:owner,__del__
 
 
 def run(rounds):

@@ -21,4 +21,4 @@ class Blocking:
 
     def run_command(self, text):
         command = [sys.executable, "-S", "-c", "import sys; print(sys.argv[1].upper())", text]
-        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout

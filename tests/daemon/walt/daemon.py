@@ -9,6 +9,7 @@ import sys
 
 from walt.blocking import Blocking
 from walt.db import Database
+from walt.front import Front
 from walt.hub import Hub
 from walt.loop import EventLoop
 from walt.main import Main
@@ -25,26 +26,32 @@ def serve(sock, service):
     loop.loop()
 
 
-def server_db(links):
+def server_db(links, _):
     serve(links["db"][1], Database())
 
 
-def server_blocking(links):
+def server_blocking(links, _):
     serve(links["blocking"][1], Blocking())
 
 
-def server_hub(links):
+def server_hub(links, path):
     loop = EventLoop()
     main = Connector(links["hub"][1])
     loop.register(main)
-    main.service = Hub(loop, main)
+    hub = main.service = Hub(loop, main)
+    if path:
+        loop.register(Front(path, loop, hub))
+    else:
+        hub.play_clients()
     loop.loop()
 
 
-def server_main(links):
+def server_main(links, path):
     loop = EventLoop()
     db, blocking, hub = (Connector(links[name][0]) for name in ("db", "blocking", "hub"))
     hub.service = Main(loop, db, blocking)
+    if not path:
+        hub.service.plan_timers()
     for connector in (db, blocking, hub):
         loop.register(connector)
     loop.loop()
@@ -63,7 +70,7 @@ def close_others(links, name):
             far.close()
 
 
-def start(name, main, links):
+def start(name, main, links, path):
     pid = os.fork()
     if pid:
         return pid
@@ -72,17 +79,17 @@ def start(name, main, links):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         set_title(f"{NAME}:{name}")
         close_others(links, name)
-        main(links)
+        main(links, path)
     except (BrokenPipeError, ConnectionResetError):
         pass  # a peer has ended, so do we
     finally:
         os._exit(0)
 
 
-def run():
+def run(path=None):
     set_title(NAME)
     links = {name: socket.socketpair() for name in ("db", "blocking", "hub")}
-    children = [start(name, main, links) for name, main in SUB_PROCESSES.items()]
+    children = [start(name, main, links, path) for name, main in SUB_PROCESSES.items()]
     close_others(links, "parent")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     print("ready", flush=True)

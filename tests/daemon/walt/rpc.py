@@ -39,12 +39,18 @@ class Connector:
 
     def handle_message(self, message):
         if "call" in message:
-            result = self.serve(message["call"], message["args"])
-            self.send({"id": message["id"], "result": result})
+            self.serve(message["id"], message["call"], message["args"])
         else:
             then = self.pending.pop(message["id"])
             if then:
                 then(message["result"])
 
-    def serve(self, name, args):
-        return getattr(self.service, name)(*args)
+    def serve(self, number, name, args):
+        def reply(result):
+            self.send({"id": number, "result": result})
+
+        method = getattr(self.service, name)
+        if name in getattr(self.service, "ANSWERED_LATER", ()):
+            method(*args, then=reply)
+        else:
+            reply(method(*args))

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "reader/pager.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char *pager_command(void)
+{
+	const char *command = getenv("TRACKEXEC_PAGER");
+
+	if (!command)
+		command = getenv("PAGER");
+	if (!command)
+		command = "less";
+	return *command && strcmp(command, "cat") != 0 ? command : NULL;
+}
+
+/* In the child; the shell splits what may be several words, and tells when there is no such. */
+static void run_pager(const char *command, int from_fd)
+{
+	dup2(from_fd, STDIN_FILENO);
+	/* Leave at the end of what fits the screen, show colours, leave the screen as it is. */
+	setenv("LESS", "FRX", 0);
+	signal(SIGPIPE, SIG_DFL);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+void pager_start(struct pager *p, bool is_wanted)
+{
+	const char *command = is_wanted && isatty(STDOUT_FILENO) ? pager_command() : NULL;
+	int fds[2];
+
+	*p = (struct pager){.stdout_fd = -1};
+	if (!command || pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	fflush(stdout);
+	p->stdout_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	p->pid = p->stdout_fd < 0 ? -1 : fork();
+	if (p->pid == 0)
+		run_pager(command, fds[0]);
+	close(fds[0]);
+	if (p->pid > 0) {
+		/* One that is left early must not end us before we have waited for it. */
+		signal(SIGPIPE, SIG_IGN);
+		/* Ctrl-C is the pager's, too: it stays on the terminal. */
+		signal(SIGINT, SIG_IGN);
+		dup2(fds[1], STDOUT_FILENO);
+	} else {
+		if (p->stdout_fd >= 0)
+			close(p->stdout_fd);
+		p->pid = 0;
+	}
+	close(fds[1]);
+}
+
+void pager_finish(struct pager *p)
+{
+	if (p->pid == 0)
+		return;
+	fflush(stdout);
+	/* What a pager that was left did not take is no error, and not for the terminal. */
+	clearerr(stdout);
+	dup2(p->stdout_fd, STDOUT_FILENO);
+	close(p->stdout_fd);
+	while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	p->pid = 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sums over the line index, of the whole trace or of some of its blocks. A part of reader/trace.h,
+ * with its conventions.
+ */
+#ifndef READER_TRACE_LINES_H
+#define READER_TRACE_LINES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/hash_index.h"
+#include "reader/trace.h"
+
+/* The kind of the waits for an interpreter's lock, as in trace_reason. */
+#define TRACE_KIND_GIL "gil"
+
+/* The lines summed up so far, each once; all zeros: none. */
+struct line_sums {
+	struct trace_line *lines; /* in no order */
+	size_t n, cap;
+	struct hash_index index;
+};
+
+/* That of a line, added with zeros when it is new. Lent until another one is added. */
+struct trace_line *line_sums_get(struct line_sums *sums, uint32_t file, int32_t line);
+/* The same, but NULL when there is none. */
+struct trace_line *line_sums_find(const struct line_sums *sums, uint32_t file, int32_t line);
+/* The lines alone, malloc()ed, the caller's. The sums are empty then. */
+struct trace_line *line_sums_steal(struct line_sums *sums, size_t *ret_n);
+void line_sums_done(struct line_sums *sums);
+
+/* Add what the index has of the whole trace. Also on error, as far as read. */
+int trace_add_lines(struct trace *t, struct line_sums *sums);
+/* The same of the blocks with these ids, the last one among them. */
+int trace_add_block_lines(struct trace *t, int64_t first, int64_t last, struct line_sums *sums);
+
+#endif

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "reader/trace_profile.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/block_codec.h"
+#include "common/clock.h"
+#include "common/hash_index.h"
+#include "common/pack.h"
+#include "common/xalloc.h"
+#include "reader/trace.h"
+#include "reader/trace_seek.h"
+#include "reader/trace_waits.h"
+
+DEFINE_CLEANUP(struct block_decoder *, block_decoder_free)
+
+/* In intervals. */
+#define LEAST_GAP 4
+/* For one that came soon, so many that did not. */
+#define SURE_TO_UNSURE 20
+
+/* When something was last left, if that was in the block at hand. */
+struct leaving {
+	uint64_t block;
+	uint64_t time_ns;
+};
+
+/* The majority of what was seen, by one vote that the others can take away. */
+struct vote {
+	uint32_t who;
+	uint64_t n;
+};
+
+_Static_assert(PROFILE_SLICES <= 32, "a bit for each slice");
+
+struct builder {
+	struct profile profile; /* must be first: the caller frees it as what it is in */
+	struct trace *trace;
+	struct unpacker *unpacker;
+	uint64_t start_ns, slice_ns;
+	size_t cap_functions, cap_lines;
+	struct hash_index function_index, line_index;
+	struct hash_index places; /* from places to lines */
+	/* By function, and by line. */
+	struct leaving *functions_left, *lines_left;
+	struct vote *callers;
+	size_t cap_functions_left, cap_lines_left, cap_callers;
+	/* Of the block at hand. */
+	uint64_t block;	   /* its number, from 1 on */
+	uint32_t *line_of; /* of each of its lines */
+	size_t cap_line_of;
+	uint32_t *stack; /* lines of the profile, outermost first */
+	size_t cap_stack;
+};
+
+/* --- functions and lines --- */
+
+static bool is_same_function(struct trace *t, uint32_t known, const struct trace_code *code)
+{
+	const struct trace_code *k = trace_get_code(t, known);
+	const struct trace_file *a, *b;
+
+	if (!k || k->name_len != code->name_len || memcmp(k->name, code->name, k->name_len) != 0)
+		return false;
+	a = trace_get_file(t, k->file);
+	b = trace_get_file(t, code->file);
+	return a && b ? strcmp(a->path, b->path) == 0 : a == b;
+}
+
+static uint32_t find_function(struct builder *b, uint32_t id)
+{
+	const struct trace_code *code = trace_get_code(b->trace, id);
+	struct profile *p = &b->profile;
+	struct profile_function *f;
+	uint32_t hash;
+
+	if (!code)
+		return PROFILE_NONE;
+	hash = hash_fold(hash_bytes(code->name, code->name_len));
+	HASH_INDEX_FOR_EACH(&b->function_index, hash, at, found)
+	{
+		f = &p->functions[found];
+		if (!is_same_function(b->trace, f->code, code))
+			continue;
+		if (code->first_line < f->first_line)
+			f->first_line = code->first_line;
+		return found;
+	}
+	p->functions =
+	    xgrow(p->functions, &b->cap_functions, p->n_functions + 1, sizeof(*p->functions));
+	p->functions[p->n_functions] =
+	    (struct profile_function){.code = code->id, .first_line = code->first_line};
+	b->functions_left = xgrow(b->functions_left, &b->cap_functions_left, p->n_functions + 1,
+				  sizeof(*b->functions_left));
+	b->functions_left[p->n_functions] = (struct leaving){0};
+	b->callers = xgrow(b->callers, &b->cap_callers, p->n_functions + 1, sizeof(*b->callers));
+	b->callers[p->n_functions] = (struct vote){.who = PROFILE_NONE};
+	hash_index_add(&b->function_index, hash, (uint32_t)p->n_functions);
+	return (uint32_t)p->n_functions++;
+}
+
+static uint32_t find_line(struct builder *b, struct block_line line)
+{
+	uint32_t function = find_function(b, line.code);
+	uint32_t hash = hash_fold(hash_mix(hash_mix(0, function), (uint32_t)line.line));
+	struct profile *p = &b->profile;
+
+	HASH_INDEX_FOR_EACH(&b->line_index, hash, at, id)
+	{
+		if (p->lines[id].function == function && p->lines[id].line == line.line)
+			return id;
+	}
+	p->lines = xgrow(p->lines, &b->cap_lines, p->n_lines + 1, sizeof(*p->lines));
+	p->lines[p->n_lines] = (struct profile_line){.function = function, .line = line.line};
+	b->lines_left =
+	    xgrow(b->lines_left, &b->cap_lines_left, p->n_lines + 1, sizeof(*b->lines_left));
+	b->lines_left[p->n_lines] = (struct leaving){0};
+	hash_index_add(&b->line_index, hash, (uint32_t)p->n_lines);
+	return (uint32_t)p->n_lines++;
+}
+
+/* --- adding up --- */
+
+static size_t slice_at(const struct builder *b, uint64_t time_ns)
+{
+	uint64_t slice = time_ns > b->start_ns ? (time_ns - b->start_ns) / b->slice_ns : 0;
+
+	return slice < PROFILE_SLICES ? (size_t)slice : PROFILE_SLICES - 1;
+}
+
+static void add_time(struct builder *b, uint32_t line, uint64_t start_ns, uint64_t end_ns)
+{
+	struct profile_sums *s = &b->profile.lines[line].sums;
+
+	for (size_t i = slice_at(b, start_ns); start_ns < end_ns; i++) {
+		uint64_t to_ns = b->start_ns + (i + 1) * b->slice_ns;
+
+		if (to_ns > end_ns || i + 1 >= PROFILE_SLICES)
+			to_ns = end_ns;
+		s->ns += (double)(to_ns - start_ns);
+		s->slice_ns[i] += (double)(to_ns - start_ns);
+		start_ns = to_ns;
+	}
+}
+
+static void count(struct builder *b, struct profile_sums *s, const struct leaving *left,
+		  uint64_t time_ns)
+{
+	double gap_ns = (double)(time_ns - left->time_ns);
+
+	s->slices_begun |= UINT32_C(1) << slice_at(b, time_ns);
+	if (left->block == b->block && gap_ns < LEAST_GAP * b->profile.interval_ns) {
+		s->n_unsure++;
+		return;
+	}
+	s->n++;
+	s->slice_n[slice_at(b, time_ns)]++;
+}
+
+static void vote(struct vote *v, uint32_t who)
+{
+	if (v->n == 0)
+		v->who = who;
+	if (v->who == who)
+		v->n++;
+	else
+		v->n--;
+}
+
+static uint32_t function_at(const struct builder *b, size_t depth)
+{
+	return b->profile.lines[b->stack[depth]].function;
+}
+
+/* Frames from depth on are left; if the function of the first one goes on, only its line is. */
+static void pop(struct builder *b, size_t depth, uint32_t n, bool goes_on, uint64_t time_ns)
+{
+	const struct leaving left = {.block = b->block, .time_ns = time_ns};
+
+	for (size_t i = depth; i < depth + n; i++) {
+		b->lines_left[b->stack[i]] = left;
+		if (function_at(b, i) != PROFILE_NONE && !(goes_on && i == depth))
+			b->functions_left[function_at(b, i)] = left;
+	}
+}
+
+static void push(struct builder *b, size_t depth, uint32_t line, bool goes_on, uint64_t time_ns)
+{
+	struct profile *p = &b->profile;
+	uint32_t function = p->lines[line].function;
+
+	b->stack[depth] = line;
+	count(b, &p->lines[line].sums, &b->lines_left[line], time_ns);
+	if (goes_on || function == PROFILE_NONE)
+		return;
+	count(b, &p->functions[function].sums, &b->functions_left[function], time_ns);
+	vote(&b->callers[function], depth ? function_at(b, depth - 1) : PROFILE_NONE);
+}
+
+/* Of the first frame that comes in place of one of the same function, only the line changes. */
+static size_t apply(struct builder *b, size_t depth, const struct block_event *e, uint64_t time_ns)
+{
+	bool goes_on;
+
+	depth -= e->pop;
+	b->stack = xgrow(b->stack, &b->cap_stack, depth + e->n_pushed + 1, sizeof(*b->stack));
+	goes_on = e->pop && e->n_pushed &&
+		  function_at(b, depth) == b->profile.lines[b->line_of[e->pushed[0]]].function;
+	pop(b, depth, e->pop, goes_on, time_ns);
+	for (uint32_t i = 0; i < e->n_pushed; i++)
+		push(b, depth + i, b->line_of[e->pushed[i]], goes_on && i == 0, time_ns);
+	return depth + e->n_pushed;
+}
+
+static int add_events(struct builder *b, struct block_decoder *d, const struct trace_block *block)
+{
+	uint64_t last_ns = block->first_ns;
+	struct block_event event;
+	uint32_t start_depth;
+	const uint32_t *start = block_decoder_stack(d, &start_depth);
+	size_t depth = start_depth;
+	int r;
+
+	b->stack = xgrow(b->stack, &b->cap_stack, depth + 1, sizeof(*b->stack));
+	for (size_t i = 0; i < depth; i++)
+		b->stack[i] = b->line_of[start[i]];
+	while ((r = block_decoder_next(d, &event)) == 1) {
+		uint64_t time_ns = block->first_ns + event.offset_ns;
+
+		if (event.offset_ns > block->last_ns - block->first_ns)
+			return -EBADMSG;
+		if (depth)
+			add_time(b, b->stack[depth - 1], last_ns, time_ns);
+		last_ns = time_ns;
+		depth = apply(b, depth, &event, time_ns);
+	}
+	if (r == 0 && depth)
+		add_time(b, b->stack[depth - 1], last_ns, block->last_ns);
+	return r;
+}
+
+static int add_block(struct builder *b, const struct trace_block *block)
+{
+	auto_release(block_decoder_free) struct block_decoder *d = NULL;
+	const struct block_line *lines;
+	uint32_t n_lines;
+	int r = block_decoder_new(b->unpacker, block->data, block->data_len, &d);
+
+	if (r < 0)
+		return r;
+	if (block->last_ns < block->first_ns)
+		return -EBADMSG;
+	lines = block_decoder_lines(d, &n_lines);
+	b->line_of = xgrow(b->line_of, &b->cap_line_of, n_lines, sizeof(*b->line_of));
+	for (uint32_t i = 0; i < n_lines; i++)
+		b->line_of[i] = find_line(b, lines[i]);
+	b->profile.observed_ns += (double)(block->last_ns - block->first_ns);
+	return add_events(b, d, block);
+}
+
+static int on_block(void *ctx, const struct trace_block *block)
+{
+	struct builder *b = ctx;
+
+	b->block++;
+	/* Each block stands alone: one that is damaged takes no other with it. */
+	if (add_block(b, block) < 0)
+		b->profile.n_lost_blocks++;
+	return 0;
+}
+
+/* --- what is not the code's doing --- */
+
+static void scale(struct profile_sums *s, double by)
+{
+	s->ns *= by;
+	for (size_t i = 0; i < PROFILE_SLICES; i++)
+		s->slice_ns[i] *= by;
+}
+
+/* Lines of all files of a path are one. */
+static uint32_t place_hash(struct trace *t, uint32_t file, int32_t line)
+{
+	const struct trace_file *f = trace_get_file(t, file);
+
+	return hash_fold(hash_mix(f ? hash_bytes(f->path, f->path_len) : 0, (uint32_t)line));
+}
+
+static bool is_place(struct builder *b, const struct profile_line *l, uint32_t file, int32_t line)
+{
+	const struct trace_code *code;
+	const struct trace_file *x, *y;
+
+	if (l->line != line || l->function == PROFILE_NONE)
+		return false;
+	code = trace_get_code(b->trace, b->profile.functions[l->function].code);
+	x = code ? trace_get_file(b->trace, code->file) : NULL;
+	y = trace_get_file(b->trace, file);
+	return x && y && strcmp(x->path, y->path) == 0;
+}
+
+struct reduction {
+	struct builder *b;
+	double *left; /* of each line's time, as a part of it */
+};
+
+static void reduce(struct reduction *r, uint32_t file, int32_t line, uint64_t ns)
+{
+	const struct profile_line *lines = r->b->profile.lines;
+	uint32_t hash = place_hash(r->b->trace, file, line);
+
+	HASH_INDEX_FOR_EACH(&r->b->places, hash, at, id)
+	{
+		if (is_place(r->b, &lines[id], file, line) && lines[id].sums.ns > 0)
+			r->left[id] -= (double)ns / lines[id].sums.ns;
+	}
+}
+
+static void take_wait(struct reduction *r, const struct trace_wait *w)
+{
+	struct profile_line *lines = r->b->profile.lines;
+	uint32_t hash = place_hash(r->b->trace, w->kind.file, w->kind.line);
+
+	if (w->kind.state == WAIT_FOR_CPU)
+		return;
+	if (w->kind.idle) {
+		reduce(r, w->kind.file, w->kind.line, w->total_ns);
+		return;
+	}
+	HASH_INDEX_FOR_EACH(&r->b->places, hash, at, id)
+	{
+		if (!is_place(r->b, &lines[id], w->kind.file, w->kind.line))
+			continue;
+		lines[id].sums.wait_ns += (double)w->total_ns;
+		lines[id].sums.n_waits += w->n;
+	}
+}
+
+static void index_places(struct reduction *r)
+{
+	const struct profile *p = &r->b->profile;
+
+	for (size_t i = 0; i < p->n_lines; i++) {
+		const struct trace_code *code = NULL;
+
+		r->left[i] = 1;
+		if (p->lines[i].function != PROFILE_NONE)
+			code = trace_get_code(r->b->trace, p->functions[p->lines[i].function].code);
+		if (code)
+			hash_index_add(&r->b->places,
+				       place_hash(r->b->trace, code->file, p->lines[i].line),
+				       (uint32_t)i);
+	}
+}
+
+/* @lines  the sums of the index */
+static int leave_out(struct builder *b, const struct trace_line *lines, size_t n_lines)
+{
+	struct profile *p = &b->profile;
+	auto_free double *left = xcalloc(p->n_lines + 1, sizeof(*left));
+	auto_free struct trace_wait *waits = NULL;
+	struct reduction reduction = {.b = b, .left = left};
+	size_t n_waits = 0;
+	int r = trace_sum_waits(b->trace, &waits, &n_waits);
+
+	index_places(&reduction);
+	for (size_t i = 0; i < n_lines; i++) {
+		if (lines[i].ready_ns)
+			reduce(&reduction, lines[i].file, lines[i].line, lines[i].ready_ns);
+	}
+	for (size_t i = 0; i < n_waits; i++)
+		take_wait(&reduction, &waits[i]);
+	for (size_t i = 0; i < p->n_lines; i++)
+		scale(&p->lines[i].sums, left[i] > 0 ? left[i] : 0);
+	return r;
+}
+
+/* --- the whole --- */
+
+static int compare_lines(const void *a, const void *b)
+{
+	const struct profile_line *x = a, *y = b;
+
+	if (x->function != y->function)
+		return x->function < y->function ? -1 : 1;
+	return (x->line > y->line) - (x->line < y->line);
+}
+
+/* The lines of each function together, and their time as that of the function. */
+static void gather(struct profile *p)
+{
+	if (p->n_lines)
+		qsort(p->lines, p->n_lines, sizeof(*p->lines), compare_lines);
+	while (p->n_lines && p->lines[p->n_lines - 1].function == PROFILE_NONE)
+		p->n_lines--;
+	for (size_t i = 0; i < p->n_lines; i++) {
+		const struct profile_line *l = &p->lines[i];
+		struct profile_function *f = &p->functions[l->function];
+
+		if (f->n_lines++ == 0)
+			f->first = i;
+		f->sums.ns += l->sums.ns;
+		f->sums.wait_ns += l->sums.wait_ns;
+		f->sums.n_waits += l->sums.n_waits;
+		for (size_t s = 0; s < PROFILE_SLICES; s++)
+			f->sums.slice_ns[s] += l->sums.slice_ns[s];
+	}
+}
+
+/* By the sums of the index. */
+static int measure_interval(struct builder *b, const struct trace_line *lines, size_t n_lines)
+{
+	struct trace_summary summary;
+	uint64_t n_looks = 0;
+	int r = trace_summarise(b->trace, &summary), r_looks;
+	double running_ns = (double)summary.observed_ns;
+
+	for (size_t i = 0; i < n_lines; i++)
+		running_ns -= (double)lines[i].wait_ns + (double)lines[i].ready_ns;
+	r_looks = trace_counter(b->trace, COUNTER_SNAPSHOTS, &n_looks);
+	if (n_looks && running_ns > 0)
+		b->profile.interval_ns = running_ns / (double)n_looks;
+	return r < 0 ? r : r_looks;
+}
+
+static int build(struct builder *b)
+{
+	auto_free struct trace_line *lines = NULL;
+	uint64_t end_ns = 0;
+	size_t n_lines = 0;
+	int r = trace_bounds(b->trace, &b->start_ns, &end_ns), error = r;
+
+	b->slice_ns = end_ns > b->start_ns ? (end_ns - b->start_ns) / PROFILE_SLICES + 1 : 1;
+	r = trace_sum_lines(b->trace, &lines, &n_lines);
+	error = error < 0 ? error : r;
+	r = measure_interval(b, lines, n_lines);
+	error = error < 0 ? error : r;
+	r = trace_each_block(b->trace, on_block, b);
+	error = error < 0 ? error : r;
+	r = leave_out(b, lines, n_lines);
+	return error < 0 ? error : r;
+}
+
+int profile_new(struct trace *t, struct profile **ret)
+{
+	struct builder *b = xcalloc(1, sizeof(*b));
+	int r;
+
+	*ret = &b->profile;
+	b->trace = t;
+	b->unpacker = unpacker_new();
+	r = build(b);
+	for (size_t i = 0; i < b->profile.n_functions; i++)
+		b->profile.functions[i].caller = b->callers[i].who;
+	gather(&b->profile);
+	unpacker_free(b->unpacker);
+	hash_index_done(&b->function_index);
+	hash_index_done(&b->line_index);
+	hash_index_done(&b->places);
+	free(b->functions_left);
+	free(b->lines_left);
+	free(b->callers);
+	free(b->line_of);
+	free(b->stack);
+	return r < 0 ? r : b->profile.n_lost_blocks ? -EBADMSG : 0;
+}
+
+bool profile_is_counted(const struct profile_sums *s)
+{
+	return s->n / SURE_TO_UNSURE >= s->n_unsure;
+}
+
+void profile_free(struct profile *p)
+{
+	if (!p)
+		return;
+	free(p->functions);
+	free(p->lines);
+	free(p);
+}

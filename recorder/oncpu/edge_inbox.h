@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Descriptors of threads' figures on their way to the sampler, which asked for them through its
+ * wait queue (wait_queue.h), from the thread that got them of the attacher.
+ */
+#ifndef RECORDER_ONCPU_EDGE_INBOX_H
+#define RECORDER_ONCPU_EDGE_INBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct edge_delivery {
+	uint32_t target_tid; /* as the target knows the thread, and as it was asked for */
+	uint32_t tid;
+	int fd; /* of schedstat, see edges_coarse.h */
+};
+
+struct edge_inbox;
+
+struct edge_inbox *edge_inbox_new(void);
+/* With what was not taken. NULL is accepted. */
+void edge_inbox_free(struct edge_inbox *box);
+
+/* Its descriptor is taken over. Any thread. */
+void edge_inbox_put(struct edge_inbox *box, const struct edge_delivery *d);
+/* Returns whether there was one; costs nothing when there is none. Any thread. */
+bool edge_inbox_take(struct edge_inbox *box, struct edge_delivery *ret);
+
+#endif
