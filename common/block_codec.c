@@ -418,6 +418,26 @@ uint32_t block_decoder_n_events(const struct block_decoder *d)
 	return d->n_events;
 }
 
+void block_decoder_events_before(const struct block_decoder *d, uint64_t *offsets_ns, size_t n)
+{
+	const uint64_t max_units = (UINT64_MAX >> 1) >> d->shift;
+	struct input in = d->in[STREAM_TIMES];
+	uint64_t units = 0, more, before_ns = 0, next_ns = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		while (next_ns < offsets_ns[i]) {
+			before_ns = next_ns;
+			if (get_number(&in, &more) < 0 || more > max_units - units) {
+				next_ns = UINT64_MAX;
+				break;
+			}
+			units += more;
+			next_ns = units << d->shift;
+		}
+		offsets_ns[i] = before_ns;
+	}
+}
+
 int block_decoder_next(struct block_decoder *d, struct block_event *ret)
 {
 	uint32_t context = d->depth ? d->stack[d->depth - 1] + 1 : 0;

@@ -21,11 +21,9 @@ struct slot {
 	uint64_t since_ns; /* on this line, or in this call */
 };
 
-/* What a place took, which its row and the short waits of its line are made of. */
-struct place_sum {
+struct place_row {
 	struct walk_place place;
 	size_t row;
-	uint64_t self_ns, wait_ns, ready_ns, gil_ns;
 };
 
 /* What is open of a row. */
@@ -39,7 +37,7 @@ struct walker {
 	struct analysis_rows *rows;
 	struct slot *slots;
 	size_t depth, cap_slots;
-	struct place_sum *places; /* by place */
+	struct place_row *places; /* by place */
 	size_t n_places, cap_places;
 	struct row_state *states; /* by row */
 	size_t n_states, cap_states;
@@ -73,13 +71,13 @@ static size_t find_row(struct walker *w, const struct walk_place *p)
 }
 
 /* Lent until the next call. */
-static struct place_sum *get_place(struct walker *w, uint32_t id)
+static struct place_row *get_place(struct walker *w, uint32_t id)
 {
 	while (w->n_places <= id) {
 		const struct walk_place *p = walk_place(w->walk, (uint32_t)w->n_places);
 
 		w->places = xgrow(w->places, &w->cap_places, w->n_places + 1, sizeof(*w->places));
-		w->places[w->n_places] = (struct place_sum){.place = *p};
+		w->places[w->n_places] = (struct place_row){.place = *p};
 		w->places[w->n_places].row = find_row(w, p);
 		w->n_places++;
 	}
@@ -173,22 +171,19 @@ static int on_time(void *ctx, uint64_t start_ns, uint64_t end_ns, enum thread_ac
 		   const struct wait_kind *wait)
 {
 	struct walker *w = ctx;
-	uint64_t ns = end_ns - start_ns;
-	struct place_sum *p;
+	const struct time_split *split = walk_split(w->walk);
+	struct trace_line *sum;
 
 	w->is_fresh = false;
-	w->rows->observed_ns += ns;
-	if (w->depth == 0)
+	w->rows->observed_ns += end_ns - start_ns;
+	if (w->depth == 0 || w->slots[w->depth - 1].row == NO_ROW)
 		return 0;
-	p = &w->places[w->slots[w->depth - 1].place];
-	p->self_ns += ns;
-	if (activity == ACTIVITY_WAITING) {
-		p->wait_ns += ns;
-		if (is_gil(w, wait))
-			p->gil_ns += ns;
-	} else if (activity == ACTIVITY_READY) {
-		p->ready_ns += ns;
-	}
+	sum = &w->rows->rows[w->slots[w->depth - 1].row].sum;
+	sum->self_ns += end_ns - start_ns;
+	sum->wait_ns += split->ns[SPLIT_WAITING];
+	sum->ready_ns += split->ns[SPLIT_READY];
+	if (activity == ACTIVITY_WAITING && is_gil(w, wait))
+		sum->gil_ns += end_ns - start_ns;
 	return 0;
 }
 
@@ -199,70 +194,6 @@ static int on_gap(void *ctx, uint64_t start_ns, uint64_t end_ns)
 	w->rows->unobserved_ns += end_ns - start_ns;
 	w->is_fresh = true;
 	return 0;
-}
-
-/* --- the sums --- */
-
-static uint64_t busy_ns(uint64_t self_ns, uint64_t wait_ns, uint64_t ready_ns)
-{
-	return self_ns > wait_ns + ready_ns ? self_ns - wait_ns - ready_ns : 0;
-}
-
-/* Of what a line waited beyond its long waits, the part that falls on one of its functions. */
-static uint64_t short_part(uint64_t all_ns, uint64_t long_ns, uint64_t part_ns, uint64_t whole_ns)
-{
-	if (all_ns <= long_ns || whole_ns == 0)
-		return 0;
-	return (uint64_t)((double)(all_ns - long_ns) * (double)part_ns / (double)whole_ns);
-}
-
-/* Long waits of each line, over all its functions. */
-static void sum_places(const struct walker *w, struct line_sums *ret)
-{
-	for (size_t i = 0; i < w->n_places; i++) {
-		const struct place_sum *p = &w->places[i];
-		struct trace_line *l = line_sums_get(ret, p->place.file, p->place.line);
-
-		l->self_ns += p->self_ns;
-		l->wait_ns += p->wait_ns;
-		l->ready_ns += p->ready_ns;
-	}
-}
-
-static void add_short_waits(const struct walker *w, const struct line_sums *seen,
-			    const struct place_sum *p, struct trace_line *sum)
-{
-	const struct trace_line *all = line_sums_find(w->what->lines, p->place.file, p->place.line);
-	const struct trace_line *l = line_sums_find(seen, p->place.file, p->place.line);
-	uint64_t part_ns = busy_ns(p->self_ns, p->wait_ns, p->ready_ns), whole_ns;
-
-	if (!all || !l)
-		return;
-	whole_ns = busy_ns(l->self_ns, l->wait_ns, l->ready_ns);
-	sum->wait_ns += short_part(all->wait_ns, l->wait_ns, part_ns, whole_ns);
-	sum->ready_ns += short_part(all->ready_ns, l->ready_ns, part_ns, whole_ns);
-}
-
-static void fill_rows(const struct walker *w)
-{
-	struct line_sums seen = {0};
-
-	sum_places(w, &seen);
-	for (size_t i = 0; i < w->n_places; i++) {
-		const struct place_sum *p = &w->places[i];
-		struct trace_line *sum;
-
-		if (p->row == NO_ROW)
-			continue;
-		sum = &w->rows->rows[p->row].sum;
-		sum->self_ns += p->self_ns;
-		sum->wait_ns += p->wait_ns;
-		sum->ready_ns += p->ready_ns;
-		sum->gil_ns += p->gil_ns;
-		if (w->what->lines)
-			add_short_waits(w, &seen, p, sum);
-	}
-	line_sums_done(&seen);
 }
 
 int analysis_walk(const struct row_walk *what, const struct selection *s, struct analysis_rows *ret)
@@ -276,7 +207,6 @@ int analysis_walk(const struct row_walk *what, const struct selection *s, struct
 	struct walker w = {.what = what, .rows = ret, .since_ns = s->since_ns};
 	int r = walk_trace(what->a->trace, s, &calls, &w, NULL);
 
-	fill_rows(&w);
 	free(w.slots);
 	free(w.places);
 	free(w.states);

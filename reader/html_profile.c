@@ -79,8 +79,9 @@ static void note_places(struct profile_builder *b, const struct walk *w)
 static uint32_t find_state(struct profile_builder *b, const struct profile_state *s)
 {
 	struct html_profile *p = b->p;
-	uint64_t mixed = hash_mix(hash_mix(0, s->reason),
-				  (uint64_t)s->class << 2 | (s->is_idle ? 2u : 0u) | s->is_any);
+	uint64_t mixed =
+	    hash_mix(hash_mix(0, s->reason), (uint64_t)s->class << 3 | (s->is_short ? 4u : 0u) |
+						 (s->is_idle ? 2u : 0u) | s->is_any);
 	uint32_t hash = hash_fold(mixed);
 
 	HASH_INDEX_FOR_EACH(&b->state_index, hash, at, id)
@@ -88,7 +89,8 @@ static uint32_t find_state(struct profile_builder *b, const struct profile_state
 		const struct profile_state *known = &p->states[id];
 
 		if (known->class == s->class && known->is_idle == s->is_idle &&
-		    known->is_any == s->is_any && known->reason == s->reason)
+		    known->is_short == s->is_short && known->is_any == s->is_any &&
+		    known->reason == s->reason)
 			return id;
 	}
 	p->states = xgrow(p->states, &b->cap_states, p->n_states + 1, sizeof(*p->states));
@@ -129,26 +131,6 @@ static uint32_t find_wait_state(struct profile_builder *b, const struct wait_kin
 		s.reason = reason->same_as;
 	if (reason && b->p->n_states >= MAX_STATES)
 		return find_state_of_kind(b, reason, &s);
-	return find_state(b, &s);
-}
-
-static uint32_t state_of(struct profile_builder *b, enum thread_activity activity,
-			 const struct wait_kind *wait)
-{
-	struct profile_state s = {.class = PROFILE_UNKNOWN};
-
-	switch (activity) {
-	case ACTIVITY_WAITING:
-		return find_wait_state(b, wait);
-	case ACTIVITY_ON_CPU:
-		s.class = PROFILE_ON_CPU;
-		break;
-	case ACTIVITY_READY:
-		s.class = PROFILE_READY;
-		break;
-	case ACTIVITY_UNKNOWN:
-		break;
-	}
 	return find_state(b, &s);
 }
 
@@ -317,23 +299,58 @@ static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *
 	return 0;
 }
 
+/* What a stretch was listed as. */
+static uint32_t state_of(struct profile_builder *b, enum thread_activity activity,
+			 const struct wait_kind *wait)
+{
+	switch (activity) {
+	case ACTIVITY_WAITING:
+		return find_wait_state(b, wait);
+	case ACTIVITY_ON_CPU:
+		return STATE_ON_CPU;
+	case ACTIVITY_READY:
+		return STATE_READY;
+	default:
+		return STATE_UNKNOWN;
+	}
+}
+
+static void add_time(struct profile_builder *b, uint32_t state, const struct time_split *split)
+{
+	const uint32_t states[N_SPLIT_KINDS] = {
+	    [SPLIT_ON_CPU] = STATE_ON_CPU,
+	    [SPLIT_WAITING] = state < N_FIXED_STATES ? (uint32_t)STATE_SHORT : state,
+	    [SPLIT_READY] = STATE_READY,
+	};
+
+	for (int k = 0; k < N_SPLIT_KINDS; k++) {
+		if (split->ns[k])
+			add(b, b->stack[b->depth - 1], states[k], split->ns[k]);
+	}
+}
+
 static int on_time(void *ctx, uint64_t start_ns, uint64_t end_ns, enum thread_activity activity,
 		   const struct wait_kind *wait)
 {
 	struct profile_builder *b = ctx;
+	const struct time_split *split = walk_split(b->walk);
 	uint32_t state = state_of(b, activity, wait);
 
 	if (activity == ACTIVITY_WAITING)
 		note_wait(b, start_ns, end_ns, state);
 	else
 		end_wait(b);
-	while (start_ns < end_ns) {
-		uint64_t to_ns;
+	for (uint64_t at_ns = start_ns, to_ns; at_ns < end_ns; at_ns = to_ns) {
+		struct time_split part;
 
-		open_row(b, start_ns);
+		open_row(b, at_ns);
 		to_ns = end_ns < b->row_end_ns ? end_ns : b->row_end_ns;
-		add(b, b->stack[b->depth - 1], state, to_ns - start_ns);
-		start_ns = to_ns;
+		if (activity == ACTIVITY_UNKNOWN) {
+			add(b, b->stack[b->depth - 1], STATE_UNKNOWN, to_ns - at_ns);
+			continue;
+		}
+		part = time_split_part(split, at_ns - start_ns, to_ns - start_ns);
+		add_time(b, state, &part);
 	}
 	return 0;
 }
@@ -357,7 +374,13 @@ static int on_gap(void *ctx, uint64_t start_ns, uint64_t end_ns)
 
 static void builder_init(struct profile_builder *b, const struct selection *s)
 {
-	static const struct profile_state visits = {.class = PROFILE_VISITS};
+	static const struct profile_state fixed[N_FIXED_STATES] = {
+	    [STATE_VISITS] = {.class = PROFILE_VISITS},
+	    [STATE_UNKNOWN] = {.class = PROFILE_UNKNOWN},
+	    [STATE_ON_CPU] = {.class = PROFILE_ON_CPU},
+	    [STATE_READY] = {.class = PROFILE_READY},
+	    [STATE_SHORT] = {.class = PROFILE_WAITING, .is_short = true},
+	};
 	struct html_profile *p = b->p;
 	uint64_t span_ns = s->until_ns - s->since_ns;
 
@@ -369,7 +392,8 @@ static void builder_init(struct profile_builder *b, const struct selection *s)
 	for (; p->n_places < PROFILE_N_SPECIAL; p->n_places++)
 		p->places[p->n_places] = (struct walk_place){0};
 	add_node(b, 0, PROFILE_NOWHERE);
-	find_state(b, &visits);
+	for (int i = 0; i < N_FIXED_STATES; i++)
+		find_state(b, &fixed[i]);
 	b->stack = xgrow(b->stack, &b->cap_stack, 1, sizeof(*b->stack));
 	b->stack[0] = 0;
 	b->depth = 1;

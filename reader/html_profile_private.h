@@ -11,8 +11,8 @@
 #include "reader/html_profile.h"
 
 #define NO_CELL SIZE_MAX
-/* The state that profiles begin with. */
-#define STATE_VISITS 0
+/* The states that profiles begin with. */
+enum { STATE_VISITS, STATE_UNKNOWN, STATE_ON_CPU, STATE_READY, STATE_SHORT, N_FIXED_STATES };
 
 struct profile_builder {
 	struct html_profile *p;

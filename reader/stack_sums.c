@@ -145,14 +145,15 @@ static int on_time(void *ctx, uint64_t start_ns, uint64_t end_ns, enum thread_ac
 		   const struct wait_kind *wait)
 {
 	struct adder *a = ctx;
+	const struct time_split *split = walk_split(a->walk);
 	struct stack_node *node = &a->sums.nodes[a->stack[a->depth]];
 
+	(void)activity;
 	(void)wait;
 	node->wall_ns += end_ns - start_ns;
-	if (activity == ACTIVITY_ON_CPU)
-		node->cpu_ns += end_ns - start_ns;
-	else if (activity == ACTIVITY_WAITING)
-		node->wait_ns += end_ns - start_ns;
+	node->cpu_ns += split->ns[SPLIT_ON_CPU];
+	node->wait_ns += split->ns[SPLIT_WAITING];
+	node->ready_ns += split->ns[SPLIT_READY];
 	return 0;
 }
 

@@ -19,11 +19,15 @@
 #include "common/cleanup.h"
 #include "common/wait_codec.h"
 #include "common/xalloc.h"
+#include "reader/block_split.h"
 #include "reader/place_table.h"
 #include "reader/trace.h"
 #include "reader/trace_waits.h"
 
 DEFINE_CLEANUP(struct block_decoder *, block_decoder_free)
+
+/* Two units of a wait's times. */
+#define MAX_EARLY_NS (2u << WAIT_TIME_SHIFT)
 
 struct stack {
 	uint32_t *places; /* outermost first */
@@ -38,6 +42,7 @@ struct stretch {
 	enum thread_activity activity;
 	struct wait_kind wait;
 	uint64_t wait_number; /* two waits for the same are two stretches */
+	struct time_split split;
 };
 
 struct walk {
@@ -66,6 +71,9 @@ struct walk {
 	struct wait_list waits;
 	size_t wait; /* those before are over */
 	enum thread_activity otherwise;
+	struct block_split split;
+	uint32_t *split_of; /* of each place of the block: its line there */
+	size_t cap_split_of;
 };
 
 const struct walk_place *walk_place(const struct walk *w, uint32_t id)
@@ -81,6 +89,11 @@ size_t walk_n_places(const struct walk *w)
 bool walk_is_entering(const struct walk *w)
 {
 	return w->is_entering;
+}
+
+const struct time_split *walk_split(const struct walk *w)
+{
+	return &w->stretch.split;
 }
 
 /* --- telling --- */
@@ -170,6 +183,7 @@ static int pass_wait(struct walk *w, uint64_t time_ns, const struct wait_kind *k
 		w->stretch.start_ns = w->at_ns;
 		w->stretch.activity = activity;
 		w->stretch.wait_number = w->n_waits;
+		w->stretch.split = (struct time_split){0};
 	}
 	w->at_ns = time_ns;
 	return 0;
@@ -208,13 +222,39 @@ static void begin_wait(struct walk *w)
 		w->n_waits++;
 }
 
-static uint64_t wait_end(const struct block_row *row, const struct wait_item *item)
+/* The wait that the thread is in at at_ns, or NULL; *end_ns becomes the end of that. */
+static const struct wait_item *find_wait(struct walk *w, const struct block_row *row,
+					 uint64_t at_ns, uint64_t *end_ns)
 {
-	uint64_t start_ns = least(row->first_ns + item->start_ns, row->last_ns);
+	while (w->wait < w->waits.n_items) {
+		const struct wait_item *item = &w->waits.items[w->wait];
+		uint64_t wait_start_ns, wait_end_ns;
 
-	if (item->flags & WAIT_GOES_ON || item->length_ns > row->last_ns - start_ns)
-		return row->last_ns;
-	return start_ns + item->length_ns;
+		block_split_wait_bounds(row, item, &wait_start_ns, &wait_end_ns);
+		if (row->first_ns + wait_start_ns > at_ns) {
+			*end_ns = least(*end_ns, row->first_ns + wait_start_ns);
+			return NULL;
+		}
+		if (row->first_ns + wait_end_ns > at_ns) {
+			*end_ns = least(*end_ns, row->first_ns + wait_end_ns);
+			return item;
+		}
+		if (++w->wait < w->waits.n_items)
+			begin_wait(w);
+	}
+	return NULL;
+}
+
+static enum split_kind split_kind(const struct walk *w, const struct wait_item *item)
+{
+	if (!item)
+		return SPLIT_ON_CPU;
+	return w->waits.kinds[item->kind].state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
+}
+
+static uint32_t split_line(const struct walk *w, const struct stack *s)
+{
+	return s->depth ? w->split_of[s->places[s->depth - 1]] : SPLIT_NO_LINE;
 }
 
 /* Go on to time_ns, which is not after the block's end. */
@@ -222,27 +262,62 @@ static int pass_in_block(struct walk *w, const struct block_row *row, uint64_t t
 {
 	int r = 0;
 
-	while (r == 0 && w->at_ns < time_ns && w->wait < w->waits.n_items) {
-		const struct wait_item *item = &w->waits.items[w->wait];
-		uint64_t start_ns = least(row->first_ns + item->start_ns, time_ns);
-		uint64_t end_ns = wait_end(row, item);
+	while (r == 0 && w->at_ns < time_ns) {
+		uint64_t start_ns = w->at_ns, end_ns = time_ns;
+		const struct wait_item *item = find_wait(w, row, start_ns, &end_ns);
 
-		if (w->at_ns < start_ns)
-			r = pass(w, start_ns, w->otherwise);
-		if (r == 0 && w->at_ns < time_ns && w->at_ns < end_ns)
-			r = pass_wait(w, least(end_ns, time_ns), &w->waits.kinds[item->kind]);
-		if (w->at_ns < end_ns)
-			break;
-		if (++w->wait < w->waits.n_items)
-			begin_wait(w);
+		r = item ? pass_wait(w, end_ns, &w->waits.kinds[item->kind])
+			 : pass(w, end_ns, w->otherwise);
+		if (r == 0 && w->otherwise != ACTIVITY_UNKNOWN)
+			block_split_add(&w->split, split_line(w, &w->stack), split_kind(w, item),
+					end_ns - start_ns, &w->stretch.split);
 	}
-	if (r == 0 && w->at_ns < time_ns)
-		r = pass(w, time_ns, w->otherwise);
 	return r;
 }
 
+/* The same before at_ns, where nothing is told. */
+static void skip_in_block(struct walk *w, const struct block_row *row, uint64_t start_ns,
+			  uint64_t time_ns)
+{
+	struct time_split skipped = {0};
+
+	while (start_ns < time_ns && w->otherwise != ACTIVITY_UNKNOWN) {
+		uint64_t end_ns = time_ns;
+		const struct wait_item *item = find_wait(w, row, start_ns, &end_ns);
+
+		block_split_add(&w->split, split_line(w, &w->entry), split_kind(w, item),
+				end_ns - start_ns, &skipped);
+		start_ns = end_ns;
+	}
+}
+
+/*
+ * A wait lies between two events. Its start is rounded, so that it can seem to lie before the first
+ * of these.
+ */
+static void clip_waits(struct walk *w, const struct block_row *row, const struct block_decoder *d)
+{
+	size_t n = w->waits.n_items;
+	auto_free uint64_t *events_ns = xreallocarray(NULL, n, sizeof(*events_ns));
+	uint64_t start_ns;
+
+	for (size_t i = 0; i < n; i++)
+		block_split_wait_bounds(row, &w->waits.items[i], &start_ns, &events_ns[i]);
+	block_decoder_events_before(d, events_ns, n);
+	for (size_t i = 0; i < n; i++) {
+		struct wait_item *item = &w->waits.items[i];
+		uint64_t early_ns = events_ns[i] - item->start_ns;
+
+		if (events_ns[i] <= item->start_ns || early_ns > MAX_EARLY_NS ||
+		    early_ns > item->length_ns)
+			continue;
+		item->start_ns += early_ns;
+		item->length_ns -= early_ns;
+	}
+}
+
 /* Without its waits, it is not known what the thread did. */
-static void load_waits(struct walk *w, const struct block_row *row)
+static void load_waits(struct walk *w, const struct block_row *row, const struct block_decoder *d)
 {
 	int r;
 
@@ -253,6 +328,10 @@ static void load_waits(struct walk *w, const struct block_row *row)
 	if (w->running == ACTIVITY_UNKNOWN)
 		return;
 	r = trace_decode_waits(w->trace, row->id, &w->waits);
+	if (r == 0) {
+		clip_waits(w, row, d);
+		r = block_split_load(&w->split, w->trace, row, &w->waits);
+	}
 	if (r < 0) {
 		wait_list_done(&w->waits);
 		w->waits = (struct wait_list){0};
@@ -263,6 +342,13 @@ static void load_waits(struct walk *w, const struct block_row *row)
 		begin_wait(w);
 }
 
+static uint32_t find_split_line(const struct walk *w, uint32_t place)
+{
+	const struct walk_place *p = walk_place(w, place);
+
+	return block_split_line(&w->split, p->file, p->line);
+}
+
 static void load_entry(struct walk *w, const struct block_decoder *d)
 {
 	uint32_t n_lines, depth;
@@ -271,8 +357,14 @@ static void load_entry(struct walk *w, const struct block_decoder *d)
 
 	w->place_of =
 	    xgrow(w->place_of, &w->cap_place_of, (size_t)n_lines + 1, sizeof(*w->place_of));
-	for (uint32_t i = 0; i < n_lines; i++)
-		w->place_of[i] = place_table_find(w->places, lines[i]);
+	for (uint32_t i = 0; i < n_lines; i++) {
+		uint32_t place = place_table_find(w->places, lines[i]);
+
+		w->place_of[i] = place;
+		w->split_of =
+		    xgrow(w->split_of, &w->cap_split_of, (size_t)place + 1, sizeof(*w->split_of));
+		w->split_of[place] = find_split_line(w, place);
+	}
 	w->entry.depth = 0;
 	for (uint32_t i = 0; i < depth; i++)
 		stack_push(&w->entry, &w->place_of[start[i]], 1);
@@ -309,16 +401,21 @@ static int enter(struct walk *w)
 static int skip_to_entry(struct walk *w, const struct block_row *row, struct block_decoder *d,
 			 struct block_event *event)
 {
+	uint64_t from_ns = row->first_ns;
 	int r;
 
 	while ((r = block_decoder_next(d, event)) == 1 &&
 	       event->offset_ns < w->at_ns - row->first_ns) {
 		const uint32_t *places = pushed_places(w, event);
 
+		skip_in_block(w, row, from_ns, row->first_ns + event->offset_ns);
+		from_ns = row->first_ns + event->offset_ns;
 		w->entry.depth -= event->pop;
 		stack_push(&w->entry, places, event->n_pushed);
 		w->n_decoded++;
 	}
+	if (r >= 0)
+		skip_in_block(w, row, from_ns, w->at_ns);
 	return r;
 }
 
@@ -363,7 +460,7 @@ static int walk_block(struct walk *w, const struct block_row *row)
 	w->n_decoded = 0;
 	r = trace_decode_block(w->trace, row->id, &d);
 	if (r == 0) {
-		load_waits(w, row);
+		load_waits(w, row, d);
 		load_entry(w, d);
 		r = walk_events(w, row, d);
 	}
@@ -467,5 +564,7 @@ int walk_trace(struct trace *t, const struct selection *s, const struct walk_cal
 	free(w.entry.places);
 	free(w.place_of);
 	free(w.pushed);
+	block_split_done(&w.split);
+	free(w.split_of);
 	return r;
 }

@@ -71,6 +71,7 @@ class Recorded(unittest.TestCase):
 
 @unittest.skipIf(NO_BROWSER, NO_BROWSER)
 class Page(Recorded):
+    maxDiff = None
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -115,6 +116,28 @@ class Page(Recorded):
             self.assertEqual(sums.get(key, (0, 0)), (self_ns, visits), key)
         self.assertEqual(sum(ns for ns, _ in expected.values()),
                          sum(sums[key][0] for key in expected))
+
+    def test_what_lines_did_is_what_analyse_says(self):
+        """Waits too short to be listed are in it."""
+        answer = json.loads(trackexec("analyse", "--json", "-l", 100000, self.trace))
+        if not answer["edges"]:
+            self.skipTest("this machine does not tell when a thread is on a CPU")
+        expected = {f"{line['file']}:{line['line']}":
+                    [line["on_cpu_ns"], line["ready_ns"], line["wait_ns"]]
+                    for line in answer["lines"] if line["self_ns"]}
+        shown = self.browser.run("""
+            const model = readModel(), data = model.data, sums = {};
+            const classes = [CLASS.ON_CPU, CLASS.READY, CLASS.WAITING];
+            for (let i = 0; i < data.nCells; i++) {
+                const place = data.nodePlace[data.cellNode[i]];
+                const key = `${model.pathOf(place)}:${data.placeLine[place] || "None"}`;
+                const at = classes.indexOf(data.states[data.cellState[i]].class);
+                if (at >= 0 && data.cellNode[i])
+                    (sums[key] ||= [0, 0, 0])[at] += data.cellValue[i];
+            }
+            return sums;
+        """)
+        self.assertEqual(shown, expected)
 
     def test_sums_are_those_of_export(self):
         collapsed = trackexec("export", "--format", "collapsed", self.trace)
