@@ -70,17 +70,23 @@ static size_t find_row(struct walker *w, const struct walk_place *p)
 	return row;
 }
 
-/* Lent until the next call. */
-static struct place_row *get_place(struct walker *w, uint32_t id)
+static void add_places(struct walker *w)
 {
-	while (w->n_places <= id) {
+	size_t n = walk_n_places(w->walk);
+
+	w->places = xgrow(w->places, &w->cap_places, n, sizeof(*w->places));
+	for (; w->n_places < n; w->n_places++) {
 		const struct walk_place *p = walk_place(w->walk, (uint32_t)w->n_places);
 
-		w->places = xgrow(w->places, &w->cap_places, w->n_places + 1, sizeof(*w->places));
-		w->places[w->n_places] = (struct place_row){.place = *p};
-		w->places[w->n_places].row = find_row(w, p);
-		w->n_places++;
+		w->places[w->n_places] = (struct place_row){.place = *p, .row = find_row(w, p)};
 	}
+}
+
+/* Lent until the next call. */
+static inline struct place_row *get_place(struct walker *w, uint32_t id)
+{
+	if (id >= w->n_places)
+		add_places(w);
 	return &w->places[id];
 }
 
@@ -98,7 +104,8 @@ static void enter(struct walker *w, uint32_t place, uint64_t time_ns)
 {
 	size_t row = get_place(w, place)->row;
 
-	w->slots = xgrow(w->slots, &w->cap_slots, w->depth + 1, sizeof(*w->slots));
+	if (w->depth == w->cap_slots)
+		w->slots = xgrow(w->slots, &w->cap_slots, w->depth + 1, sizeof(*w->slots));
 	w->slots[w->depth++] = (struct slot){place, row, time_ns};
 	if (row == NO_ROW)
 		return;

@@ -34,6 +34,12 @@ static uint64_t slice_end(const struct profile_builder *b, uint32_t slice)
 
 /* --- the tree --- */
 
+/* It has no cell in the open row. */
+static void close_node(struct profile_builder *b, size_t node)
+{
+	memset(b->open[node], 0xff, sizeof(b->open[node]));
+}
+
 static uint32_t add_node(struct profile_builder *b, uint32_t parent, uint32_t place)
 {
 	struct html_profile *p = b->p;
@@ -41,7 +47,7 @@ static uint32_t add_node(struct profile_builder *b, uint32_t parent, uint32_t pl
 	p->nodes = xgrow(p->nodes, &b->cap_nodes, p->n_nodes + 1, sizeof(*p->nodes));
 	b->open = xgrow(b->open, &b->cap_open, p->n_nodes + 1, sizeof(*b->open));
 	p->nodes[p->n_nodes] = (struct profile_node){.parent = parent, .place = place};
-	b->open[p->n_nodes] = NO_CELL;
+	close_node(b, p->n_nodes);
 	hash_index_add(&b->node_index, profile_node_hash(parent, place), (uint32_t)p->n_nodes);
 	return (uint32_t)p->n_nodes++;
 }
@@ -169,7 +175,7 @@ static void close_row(struct profile_builder *b)
 		return;
 	b->is_open = false;
 	for (size_t i = row->first_cell; i < p->n_cells; i++)
-		b->open[p->cells[i].node] = NO_CELL;
+		close_node(b, p->cells[i].node);
 	row->n_cells =
 	    profile_merge_cells(p->cells + row->first_cell, p->n_cells - row->first_cell);
 	p->n_cells = row->first_cell + row->n_cells;
@@ -193,7 +199,7 @@ static void reduce_while_walking(struct profile_builder *b)
 		hash_index_add(&b->node_index,
 			       profile_node_hash(b->p->nodes[i].parent, b->p->nodes[i].place), i);
 	for (size_t i = 0; i < b->p->n_nodes; i++)
-		b->open[i] = NO_CELL;
+		close_node(b, i);
 }
 
 /* The row of the slice that a moment lies in becomes the open one. */
@@ -220,16 +226,17 @@ static struct profile_row *open_row(struct profile_builder *b, uint64_t time_ns)
 static void add(struct profile_builder *b, uint32_t node, uint32_t state, uint64_t value)
 {
 	struct html_profile *p = b->p;
-	size_t last = b->open[node];
+	size_t first = p->rows[p->n_rows].first_cell;
+	uint32_t *open = &b->open[node][state < N_FIXED_STATES ? state : STATE_UNKNOWN];
 
-	/* The last one of a node is nearly always the one; if not, they are merged in the end. */
-	if (last != NO_CELL && p->cells[last].state == state) {
-		p->cells[last].value += value;
+	/* Other waits than the last one of a node have further cells, which are merged in the end. */
+	if (*open != NO_CELL && p->cells[first + *open].state == state) {
+		p->cells[first + *open].value += value;
 		return;
 	}
 	p->cells = xgrow(p->cells, &b->cap_cells, p->n_cells + 1, sizeof(*p->cells));
 	p->cells[p->n_cells] = (struct profile_cell){.node = node, .state = state, .value = value};
-	b->open[node] = p->n_cells++;
+	*open = (uint32_t)(p->n_cells++ - first);
 }
 
 /* --- calls of the walk --- */

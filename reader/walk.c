@@ -62,15 +62,18 @@ struct walk {
 	struct stack stack;
 	struct stretch stretch;
 	/* Of the block at hand. */
+	uint64_t n_blocks; /* its number */
 	uint32_t n_decoded; /* events */
 	uint32_t *place_of; /* of each of its lines */
 	size_t cap_place_of;
-	uint32_t *pushed;
-	size_t cap_pushed;
+	const uint32_t *pool; /* lines that its events push, and as places */
+	uint32_t *pool_places;
+	size_t cap_pool_places;
 	struct stack entry; /* the stack at at_ns, before it is told */
 	struct wait_list waits;
 	size_t wait; /* those before are over */
 	enum thread_activity otherwise;
+	bool is_plain; /* it does just that, all the time */
 	struct block_split split;
 	uint32_t *split_of; /* of each place of the block: its line there */
 	size_t cap_split_of;
@@ -91,21 +94,28 @@ bool walk_is_entering(const struct walk *w)
 	return w->is_entering;
 }
 
+uint64_t walk_block_number(const struct walk *w)
+{
+	return w->n_blocks;
+}
+
 const struct time_split *walk_split(const struct walk *w)
 {
 	return &w->stretch.split;
 }
 
-/* --- telling --- */
+/* --- telling ---
+ *
+ * Inline is what is done for each event. */
 
-static int told(struct walk *w, int r)
+static inline int told(struct walk *w, int r)
 {
 	if (r < 0)
 		w->is_stopped = true;
 	return r < 0 ? r : 0;
 }
 
-static int tell_stretch(struct walk *w)
+static inline int tell_stretch(struct walk *w)
 {
 	struct stretch *s = &w->stretch;
 	bool is_gap = s->what == GAP, is_empty = s->what == NOTHING || s->start_ns >= w->at_ns;
@@ -124,15 +134,18 @@ static int tell_stretch(struct walk *w)
 					 waits ? &s->wait : NULL));
 }
 
-static void stack_push(struct stack *s, const uint32_t *places, uint32_t n)
+static inline void stack_push(struct stack *s, const uint32_t *places, uint32_t n)
 {
-	if (s->depth + n > s->cap)
-		s->places = xgrow(s->places, &s->cap, s->depth + n, sizeof(*s->places));
+	uint32_t depth = s->depth;
+
+	s->depth += n;
+	if (s->depth > s->cap)
+		s->places = xgrow(s->places, &s->cap, s->depth, sizeof(*s->places));
 	for (uint32_t i = 0; i < n; i++)
-		s->places[s->depth++] = places[i];
+		s->places[depth + i] = places[i];
 }
 
-static int change(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t n)
+static inline int change(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t n)
 {
 	int r = tell_stretch(w);
 
@@ -146,7 +159,7 @@ static int change(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t
 }
 
 /* Go on to time_ns, with the same stack. */
-static int pass(struct walk *w, uint64_t time_ns, enum thread_activity activity)
+static inline int pass(struct walk *w, uint64_t time_ns, enum thread_activity activity)
 {
 	int r;
 
@@ -154,8 +167,10 @@ static int pass(struct walk *w, uint64_t time_ns, enum thread_activity activity)
 		r = tell_stretch(w);
 		if (r < 0)
 			return r;
-		w->stretch =
-		    (struct stretch){.what = TIME, .start_ns = w->at_ns, .activity = activity};
+		w->stretch.what = TIME;
+		w->stretch.start_ns = w->at_ns;
+		w->stretch.activity = activity;
+		w->stretch.split = (struct time_split){0};
 	}
 	w->at_ns = time_ns;
 	return 0;
@@ -262,6 +277,13 @@ static int pass_in_block(struct walk *w, const struct block_row *row, uint64_t t
 {
 	int r = 0;
 
+	if (w->is_plain && w->at_ns < time_ns) {
+		uint64_t ns = w->otherwise == ACTIVITY_ON_CPU ? time_ns - w->at_ns : 0;
+
+		r = pass(w, time_ns, w->otherwise);
+		w->stretch.split.ns[SPLIT_ON_CPU] += ns;
+		return r;
+	}
 	while (r == 0 && w->at_ns < time_ns) {
 		uint64_t start_ns = w->at_ns, end_ns = time_ns;
 		const struct wait_item *item = find_wait(w, row, start_ns, &end_ns);
@@ -325,6 +347,7 @@ static void load_waits(struct walk *w, const struct block_row *row, const struct
 	w->waits = (struct wait_list){0};
 	w->wait = 0;
 	w->otherwise = w->running;
+	w->is_plain = true;
 	if (w->running == ACTIVITY_UNKNOWN)
 		return;
 	r = trace_decode_waits(w->trace, row->id, &w->waits);
@@ -335,11 +358,13 @@ static void load_waits(struct walk *w, const struct block_row *row, const struct
 	if (r < 0) {
 		wait_list_done(&w->waits);
 		w->waits = (struct wait_list){0};
+		block_split_done(&w->split);
 		w->otherwise = ACTIVITY_UNKNOWN;
 		w->is_damaged = true;
 	}
 	if (w->waits.n_items)
 		begin_wait(w);
+	w->is_plain = !w->waits.n_items && !w->split.n_lines;
 }
 
 static uint32_t find_split_line(const struct walk *w, uint32_t place)
@@ -352,6 +377,7 @@ static uint32_t find_split_line(const struct walk *w, uint32_t place)
 static void load_entry(struct walk *w, const struct block_decoder *d)
 {
 	uint32_t n_lines, depth;
+	size_t n_pool;
 	const struct block_line *lines = block_decoder_lines(d, &n_lines);
 	const uint32_t *start = block_decoder_stack(d, &depth);
 
@@ -368,16 +394,17 @@ static void load_entry(struct walk *w, const struct block_decoder *d)
 	w->entry.depth = 0;
 	for (uint32_t i = 0; i < depth; i++)
 		stack_push(&w->entry, &w->place_of[start[i]], 1);
+	w->pool = block_decoder_pool(d, &n_pool);
+	w->pool_places =
+	    xgrow(w->pool_places, &w->cap_pool_places, n_pool + 1, sizeof(*w->pool_places));
+	for (size_t i = 0; i < n_pool; i++)
+		w->pool_places[i] = w->place_of[w->pool[i]];
 }
 
-/* The places that an event pushes; lent until the next event. */
-static const uint32_t *pushed_places(struct walk *w, const struct block_event *e)
+/* The places that an event pushes; lent until the next block. */
+static const uint32_t *pushed_places(const struct walk *w, const struct block_event *e)
 {
-	if (e->n_pushed > w->cap_pushed)
-		w->pushed = xgrow(w->pushed, &w->cap_pushed, e->n_pushed, sizeof(*w->pushed));
-	for (uint32_t i = 0; i < e->n_pushed; i++)
-		w->pushed[i] = w->place_of[e->pushed[i]];
-	return w->pushed;
+	return w->pool_places + (e->pushed - w->pool);
 }
 
 /* From the stack that was told to that of the block. */
@@ -457,6 +484,7 @@ static int walk_block(struct walk *w, const struct block_row *row)
 
 	if (r < 0)
 		return r;
+	w->n_blocks++;
 	w->n_decoded = 0;
 	r = trace_decode_block(w->trace, row->id, &d);
 	if (r == 0) {
@@ -563,7 +591,7 @@ int walk_trace(struct trace *t, const struct selection *s, const struct walk_cal
 	free(w.stack.places);
 	free(w.entry.places);
 	free(w.place_of);
-	free(w.pushed);
+	free(w.pool_places);
 	block_split_done(&w.split);
 	free(w.split_of);
 	return r;

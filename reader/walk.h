@@ -84,6 +84,8 @@ size_t walk_n_places(const struct walk *w);
  * which nothing is known, was there again, or when the interval began. Nothing was entered then.
  */
 bool walk_is_entering(const struct walk *w);
+/* In an on_change: as long as this stays the same, what lies at the same address is the same. */
+uint64_t walk_block_number(const struct walk *w);
 /*
  * In an on_time: what the thread did in truth, in sum. Waits too short to be told one by one are in
  * it, so that sums are those of the line index. All zeros when the trace does not know.
