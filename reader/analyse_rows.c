@@ -177,33 +177,6 @@ static int sum_whole(const struct analysis *a, struct line_sums *sums, uint64_t 
 	return error;
 }
 
-/* For how long the threads were there, in the interval. */
-static int lives_ns(const struct analysis *a, uint64_t *ret)
-{
-	auto_free struct trace_thread *threads = NULL;
-	const struct selection *s = a->selection;
-	uint64_t start_ns = 0, end_ns = 0;
-	size_t n;
-	int error = 0;
-
-	*ret = 0;
-	note(&error, trace_bounds(a->trace, &start_ns, &end_ns));
-	note(&error, trace_threads(a->trace, &threads, &n));
-	for (size_t i = 0; i < n; i++) {
-		const struct trace_thread *t = &threads[i];
-		uint64_t first = t->first_ns, last = t->last_ns ? t->last_ns : end_ns;
-
-		if (!selection_has(s, t->id))
-			continue;
-		if (first < s->since_ns)
-			first = s->since_ns;
-		if (last > s->until_ns)
-			last = s->until_ns;
-		*ret += less(last, first);
-	}
-	return error;
-}
-
 static void take_lines(const struct analysis *a, const struct line_sums *sums,
 		       struct analysis_rows *ret)
 {
@@ -251,7 +224,7 @@ int analysis_sum(const struct analysis *a, struct analysis_rows *ret)
 	else
 		take_lines(a, &sums, ret);
 	drop_empty(ret);
-	note(&error, lives_ns(a, &alive_ns));
+	note(&error, analysis_alive_ns(a, &alive_ns));
 	ret->observed_ns = observed_ns;
 	ret->unobserved_ns = less(alive_ns, observed_ns);
 	line_sums_done(&sums);
