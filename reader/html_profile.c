@@ -142,30 +142,6 @@ static uint32_t find_wait_state(struct profile_builder *b, const struct wait_kin
 
 /* --- rows --- */
 
-static int compare_cells(const void *a, const void *b)
-{
-	const struct profile_cell *x = a, *y = b;
-
-	if (x->node != y->node)
-		return x->node < y->node ? -1 : 1;
-	return (x->state > y->state) - (x->state < y->state);
-}
-
-size_t profile_merge_cells(struct profile_cell *cells, size_t n)
-{
-	size_t kept = 0;
-
-	if (n)
-		qsort(cells, n, sizeof(*cells), compare_cells);
-	for (size_t i = 0; i < n; i++) {
-		if (kept && compare_cells(&cells[kept - 1], &cells[i]) == 0)
-			cells[kept - 1].value += cells[i].value;
-		else
-			cells[kept++] = cells[i];
-	}
-	return kept;
-}
-
 static void close_row(struct profile_builder *b)
 {
 	struct html_profile *p = b->p;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Of html_profile.c and html_reduce.c alone. */
+/* Of html_profile.c, html_cells.c and html_reduce.c alone. */
 #ifndef READER_HTML_PROFILE_PRIVATE_H
 #define READER_HTML_PROFILE_PRIVATE_H
 
