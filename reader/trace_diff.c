@@ -123,13 +123,13 @@ struct comparison {
 	size_t cap_functions, cap_lines;
 };
 
-/* Others that lack a CPU let one wait longer. */
+/* Others that lack a CPU let one wait longer, and who shares one with others is slower on it. */
 static double least_factor(const struct comparison *c, enum diff_basis basis)
 {
 	double starved = fmax(c->old_side->profile->starved, c->new_side->profile->starved);
 
 	if (basis != DIFF_BY_WAITS)
-		return LEAST_FACTOR;
+		return LEAST_FACTOR * (1 + starved);
 	return LEAST_FACTOR / (1 - fmin(starved, MOST_STARVED));
 }
 
