@@ -42,8 +42,6 @@ struct walker {
 	struct row_state *states; /* by row */
 	size_t n_states, cap_states;
 	const struct walk *walk;
-	uint64_t since_ns; /* of the interval */
-	bool is_fresh;	   /* the stack that comes now was there before we looked */
 };
 
 /* --- places and rows --- */
@@ -111,7 +109,7 @@ static void enter(struct walker *w, uint32_t place, uint64_t time_ns)
 		return;
 	if (w->states[row].n_frames++ == 0)
 		w->states[row].since_ns = time_ns;
-	if (!w->is_fresh)
+	if (!walk_is_entering(w->walk))
 		w->rows->rows[row].sum.visits++;
 }
 
@@ -133,11 +131,9 @@ static int on_thread(void *ctx, struct walk *walk, const struct trace_thread *th
 {
 	struct walker *w = ctx;
 
+	(void)thread;
 	w->walk = walk;
 	w->depth = 0;
-	/* As in the index: what a thread begins with counts as entered, what an interval does not.
-	 */
-	w->is_fresh = thread->first_ns < w->since_ns;
 	return 0;
 }
 
@@ -160,7 +156,6 @@ static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *
 	if (n_places == 0 && w->depth > 0 && !w->what->by_function &&
 	    w->slots[w->depth - 1].row != NO_ROW)
 		w->rows->rows[w->slots[w->depth - 1].row].sum.visits++;
-	w->is_fresh = false;
 	return 0;
 }
 
@@ -181,7 +176,6 @@ static int on_time(void *ctx, uint64_t start_ns, uint64_t end_ns, enum thread_ac
 	const struct time_split *split = walk_split(w->walk);
 	struct trace_line *sum;
 
-	w->is_fresh = false;
 	w->rows->observed_ns += end_ns - start_ns;
 	if (w->depth == 0 || w->slots[w->depth - 1].row == NO_ROW)
 		return 0;
@@ -199,7 +193,6 @@ static int on_gap(void *ctx, uint64_t start_ns, uint64_t end_ns)
 	struct walker *w = ctx;
 
 	w->rows->unobserved_ns += end_ns - start_ns;
-	w->is_fresh = true;
 	return 0;
 }
 
@@ -211,7 +204,7 @@ int analysis_walk(const struct row_walk *what, const struct selection *s, struct
 	    .on_time = on_time,
 	    .on_gap = on_gap,
 	};
-	struct walker w = {.what = what, .rows = ret, .since_ns = s->since_ns};
+	struct walker w = {.what = what, .rows = ret};
 	int r = walk_trace(what->a->trace, s, &calls, &w, NULL);
 
 	free(w.slots);

@@ -18,12 +18,12 @@
 #define N_RECENT    (1u << RECENT_BITS)
 
 struct recent {
-	uint64_t block; /* in which it was seen */
+	uint64_t block; /* in which it was seen; 0: it is none */
 	const uint32_t *places;
 	uint32_t pop, n_places;
 	uint32_t from, to; /* nodes */
 	uint32_t n_calls;  /* so many of the frames that come are new calls */
-	uint64_t n;	   /* so often; not yet in the nodes; 0: it is none */
+	uint64_t n;	   /* so often; not yet in the nodes */
 };
 
 struct adder {
@@ -126,6 +126,7 @@ static void flush_all(struct adder *a)
 {
 	for (size_t i = 0; i < N_RECENT; i++)
 		flush(a, &a->recent[i]);
+	memset(a->recent, 0, sizeof(a->recent));
 }
 
 /* Tell the tree, and begin another one with the stack as it is. */
@@ -194,10 +195,10 @@ static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *
 	if (r != 0)
 		return r;
 	recent = find_recent(a, pop, places);
-	if (!recent->n || recent->block != walk_block_number(a->walk) || recent->from != a->top ||
+	if (recent->block != walk_block_number(a->walk) || recent->from != a->top ||
 	    recent->places != places || recent->pop != pop || recent->n_places != n_places)
 		follow(a, pop, places, n_places, recent);
-	recent->n++;
+	recent->n += !walk_is_entering(a->walk);
 	a->depth = a->depth - pop + n_places;
 	a->top = recent->to;
 	return 0;
