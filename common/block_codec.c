@@ -348,8 +348,7 @@ static int get_steps(struct block_decoder *d, struct input *in)
 		if (get_below(in, (uint64_t)(in->end - in->at) / 2 + 1, &n) < 0)
 			return -EBADMSG;
 		for (; n; n--) {
-			if (n_steps >= left / 2 ||
-			    get_step(d, in, &d->steps[n_steps++]) < 0)
+			if (n_steps >= left / 2 || get_step(d, in, &d->steps[n_steps++]) < 0)
 				return -EBADMSG;
 		}
 	}

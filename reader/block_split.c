@@ -53,6 +53,8 @@ static uint32_t line_hash(uint32_t file, int32_t line)
 
 uint32_t block_split_line(const struct block_split *s, uint32_t file, int32_t line)
 {
+	if (!s->n_lines)
+		return SPLIT_NO_LINE;
 	HASH_INDEX_FOR_EACH(&s->index, line_hash(file, line), at, id)
 	{
 		if (s->lines[id].file == file && s->lines[id].line == line)

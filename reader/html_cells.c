@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Cells in order, each node and state once. Rows can have many: sorted by digits, not by comparing. */
+/* Cells in order, each node and state once. Rows can have many: sorted by digits, not by comparing.
+ */
 #include <stdlib.h>
 #include <string.h>
 

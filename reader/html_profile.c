@@ -205,7 +205,8 @@ static void add(struct profile_builder *b, uint32_t node, uint32_t state, uint64
 	size_t first = p->rows[p->n_rows].first_cell;
 	uint32_t *open = &b->open[node][state < N_FIXED_STATES ? state : STATE_UNKNOWN];
 
-	/* Other waits than the last one of a node have further cells, which are merged in the end. */
+	/* Other waits than the last one of a node have further cells, which are merged in the end.
+	 */
 	if (*open != NO_CELL && p->cells[first + *open].state == state) {
 		p->cells[first + *open].value += value;
 		return;

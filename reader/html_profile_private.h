@@ -26,7 +26,8 @@ struct profile_builder {
 	size_t cap_places, cap_nodes, cap_states, cap_threads, cap_rows, cap_cells;
 	uint32_t *stack; /* nodes; the first is the empty stack */
 	size_t depth, cap_stack;
-	/* rows[n_rows] is being filled; of each node its last cells there, from its first one on. */
+	/* rows[n_rows] is being filled; of each node its last cells there, from its first one on.
+	 */
 	bool is_open;
 	uint64_t row_end_ns;
 	uint32_t (*open)[N_OPEN];

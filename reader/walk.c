@@ -62,7 +62,7 @@ struct walk {
 	struct stack stack;
 	struct stretch stretch;
 	/* Of the block at hand. */
-	uint64_t n_blocks; /* its number */
+	uint64_t n_blocks;  /* its number */
 	uint32_t n_decoded; /* events */
 	uint32_t *place_of; /* of each of its lines */
 	size_t cap_place_of;

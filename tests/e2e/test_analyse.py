@@ -100,7 +100,7 @@ class Phases(unittest.TestCase):
                 self.assertIn(durations["count"] - (len(began) or 1), (0, 1))
                 # A busy machine can make a sleep longer, but not half of them by much.
                 self.assertGreater(durations["p50_ns"], seconds * 1e9 * 0.98)
-                self.assertLess(durations["p50_ns"], seconds * 1e9 * 1.1)
+                self.assertLess(durations["p50_ns"], seconds * 1e9 * 1.5)
                 self.assertGreaterEqual(durations["max_ns"], durations["p50_ns"] * 0.98)
                 if name != "once":
                     self.assertLess(min(abs(durations["max_unix_s"] - when) for when in began),

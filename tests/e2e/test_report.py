@@ -261,10 +261,13 @@ class Page(Recorded):
     def test_waits_are_listed_one_by_one(self):
         self.browser.click("#waits-by label:nth-child(2)")
         rows = self.browser.run(ROWS % "#waits-box")
-        self.assertEqual(len([row for row in rows if row[0].startswith(("15", "14"))]), 3)
+        # On a busy machine a sleep is longer, and is followed by shorter waits for a CPU.
+        slept = [row for row in rows if "time.sleep(0.15)" in row[-1] and
+                 (not row[0].endswith(" ms") or float(row[0].split()[0]) >= 140)]
+        self.assertEqual(len(slept), 3, rows)
         self.browser.click("#waits-box .link")
         start, end = self.browser.run("return readModel().interval()")
-        self.assertAlmostEqual((end - start) / 1e9, 0.15, delta=0.02)
+        self.assertGreaterEqual((end - start) / 1e9, 0.14)
 
     def test_the_tree_is_walked_by_keys(self):
         self.browser.run("document.querySelector('#tree-box [tabindex=\"0\"]').focus()")
