@@ -14,7 +14,7 @@
 #define NO_PLACE UINT32_MAX
 
 /* A program goes between few stacks at a time: the changes that came last, by their hash. */
-#define RECENT_BITS 9
+#define RECENT_BITS 12
 #define N_RECENT    (1u << RECENT_BITS)
 
 struct recent {
