@@ -95,3 +95,15 @@ const char *file_state_name(unsigned state)
 
 	return name_of(names, sizeof(names) / sizeof(names[0]), state);
 }
+
+const char *provenance_name(unsigned provenance)
+{
+	static const char *const names[N_PROVENANCES] = {
+	    [PROVENANCE_OBSERVED] = "observed",
+	    [PROVENANCE_PRECISE] = "precise",
+	    [PROVENANCE_EXACT] = "exact",
+	    [PROVENANCE_INFERRED] = "inferred",
+	};
+
+	return name_of(names, N_PROVENANCES, provenance);
+}
