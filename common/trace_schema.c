@@ -15,7 +15,7 @@ const char trace_schema_sql[] =
     " last_ns INTEGER);"
     "CREATE TABLE blocks (id INTEGER PRIMARY KEY, thread INTEGER NOT NULL REFERENCES threads,"
     " first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, lowest_depth INTEGER NOT NULL,"
-    " n_events INTEGER NOT NULL, data BLOB NOT NULL, waits BLOB);"
+    " n_events INTEGER NOT NULL, data BLOB NOT NULL, waits BLOB, provenance BLOB);"
     /* Covers all but the data, so that neither a sum nor a search by time touches it. */
     "CREATE INDEX blocks_by_time"
     " ON blocks (thread, first_ns, last_ns, lowest_depth, n_events);"
