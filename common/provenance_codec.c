@@ -46,9 +46,9 @@ struct provenance_run provenance_runs_find(const struct provenance_runs *r, uint
 		else
 			high = middle;
 	}
-	return low < r->n ? r->runs[low]
-			  : (struct provenance_run){.end = UINT32_MAX,
-						    .provenance = PROVENANCE_OBSERVED};
+	return low < r->n
+		   ? r->runs[low]
+		   : (struct provenance_run){.end = UINT32_MAX, .provenance = PROVENANCE_OBSERVED};
 }
 
 void provenance_runs_encode(const struct provenance_runs *r, uint8_t **ret, size_t *ret_len)

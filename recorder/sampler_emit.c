@@ -268,7 +268,8 @@ void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t
 		return;
 	if (!t->told_in)
 		time_ns = now_ns;
-	if (!sampler_tell_full_gap(s, now_ns) || (!t->told_in && !sampler_announce_thread(s, t, now_ns))) {
+	if (!sampler_tell_full_gap(s, now_ns) ||
+	    (!t->told_in && !sampler_announce_thread(s, t, now_ns))) {
 		sampler_note_ring_full(s, t, now_ns);
 		return;
 	}

@@ -393,7 +393,7 @@ static uint64_t known_until(const struct trace_writer *w, const struct thread *t
 	if (!t->is_told || w->known_until_ns <= t->last_ns)
 		return w->known_until_ns;
 	return w->known_until_ns - t->last_ns > TOLD_LATE_NS ? w->known_until_ns - TOLD_LATE_NS
-							      : t->last_ns;
+							     : t->last_ns;
 }
 
 /* What becomes of a thread's open block when the others are stored. */

@@ -86,10 +86,10 @@ START_TEST(rows_are_what_was_recorded)
 	assert_says(db,
 		    "SELECT event, depth, function, line, source, thread, provenance"
 		    " FROM trackexec_events",
-		    "enter|1|main|2|while poller.poll(): work()|1|sampled\n"
-		    "enter|2|work|5|return sock.recv(4096)|1|sampled\n"
-		    "enter|2|work|6|y = 2|1|sampled\n"
-		    "enter|1|work|6|y = 2|2|sampled\n");
+		    "enter|1|main|2|while poller.poll(): work()|1|observed\n"
+		    "enter|2|work|5|return sock.recv(4096)|1|observed\n"
+		    "enter|2|work|6|y = 2|1|observed\n"
+		    "enter|1|work|6|y = 2|2|observed\n");
 	assert_says(
 	    db,
 	    "SELECT thread, activity, reason, kind, call, idle, line, round(duration_ns / 1e6),"
