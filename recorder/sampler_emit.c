@@ -97,14 +97,11 @@ static uint32_t *find_name(struct code_names *names, uint64_t hash)
 	return &names->slots[i].id;
 }
 
-uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns)
+static uint32_t append_code(struct sampler *s, const struct code_text *text, uint64_t now_ns)
 {
-	uint32_t *id = find_name(&s->names, hash_names(text));
-	struct record_code *r;
+	struct record_code *r =
+	    ring_append(s->ring, RECORD_CODE, sizeof(*r) + text->file_len + text->name_len);
 
-	if (*id)
-		return *id;
-	r = ring_append(s->ring, RECORD_CODE, sizeof(*r) + text->file_len + text->name_len);
 	if (!r)
 		return 0;
 	r->h.thread = 0;
@@ -115,8 +112,16 @@ uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, 
 	r->name_len = (uint32_t)text->name_len;
 	memcpy(r->text, text->file, text->file_len);
 	memcpy(r->text + text->file_len, text->name, text->name_len);
-	*id = r->id;
 	return r->id;
+}
+
+uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns)
+{
+	uint32_t *id = find_name(&s->names, hash_names(text));
+
+	if (!*id)
+		*id = append_code(s, text, now_ns);
+	return *id;
 }
 
 static bool announce_code(struct sampler *s, struct py_code *code, uint64_t now_ns)
@@ -319,8 +324,7 @@ void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns)
 
 	if (!t->told_in)
 		return;
-	if (t->told_by != PROVENANCE_OBSERVED)
-		sampler_told_end(s, t, now_ns);
+	sampler_told_gone(s, t);
 	h = ring_append(s->ring, RECORD_THREAD_END, sizeof(*h));
 	if (!h)
 		return; /* the trace then shows it as it was last seen */

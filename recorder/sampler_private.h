@@ -311,9 +311,11 @@ void sampler_told_until(struct sampler *s, struct track *t, uint64_t time_ns);
 uint32_t sampler_told_code(struct sampler *s, const char *file, size_t file_len, const char *name,
 			   size_t name_len, int32_t first_line, uint64_t now_ns);
 
-/* For sampler_emit.c: a wait of a thread that is told, over by end_ns. */
+/* For sampler_emit.c, also during a look: a wait of a thread that is told, over by end_ns. */
 void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 		      unsigned was);
+/* The same: the thread is gone. */
+void sampler_told_gone(struct sampler *s, struct track *t);
 /* Now and then: waits whose turn does not come. */
 void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
 

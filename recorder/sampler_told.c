@@ -43,29 +43,51 @@ static uint64_t clamp_time(const struct sampler *s, const struct track *t, uint6
 	return time_ns < s->gap_end_ns ? s->gap_end_ns : time_ns;
 }
 
-/* The waits that were over by then. Returns whether there were any. */
-static bool tell_offs(struct sampler *s, struct track *t, uint64_t until_ns)
+static size_t count_offs(const struct track *t, uint64_t until_ns)
 {
 	size_t n = 0;
 
 	while (n < t->n_offs && t->offs[n].end_ns <= until_ns)
 		n++;
-	if (n == 0)
-		return false;
-	settle(s);
+	return n;
+}
+
+static void append_offs(struct sampler *s, struct track *t, size_t n)
+{
 	for (size_t i = 0; i < n; i++)
 		sampler_append_off(s, t, t->offs[i].start_ns, t->offs[i].end_ns, t->offs[i].was,
 				   false);
 	t->n_offs -= n;
-	memmove(t->offs, t->offs + n, t->n_offs * sizeof(t->offs[0]));
+	if (t->n_offs)
+		memmove(t->offs, t->offs + n, t->n_offs * sizeof(t->offs[0]));
+}
+
+/* The waits that were over by then. Returns whether there were any. */
+static bool tell_offs(struct sampler *s, struct track *t, uint64_t until_ns)
+{
+	size_t n = count_offs(t, until_ns);
+
+	if (n == 0)
+		return false;
+	settle(s);
+	append_offs(s, t, n);
 	return true;
+}
+
+/*
+ * Of these two the batch may hold looks, and still be taken back; it can't be ended where they are
+ * called.
+ */
+void sampler_told_gone(struct sampler *s, struct track *t)
+{
+	append_offs(s, t, t->n_offs);
 }
 
 void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 		      unsigned was)
 {
-	if (t->n_offs >= MAX_OFFS && tell_offs(s, t, end_ns))
-		publish(s, t->emitted_ns);
+	if (t->n_offs >= MAX_OFFS)
+		append_offs(s, t, t->n_offs);
 	t->offs = xgrow(t->offs, &t->offs_cap, t->n_offs + 1, sizeof(t->offs[0]));
 	t->offs[t->n_offs++] =
 	    (struct told_wait){.start_ns = start_ns, .end_ns = end_ns, .was = was};
@@ -175,6 +197,7 @@ bool sampler_told_stack(struct sampler *s, struct track *t, uint64_t time_ns, ui
 	}
 	if (keep > t->n_last || n_frames > PY_MAX_FRAMES || keep + n_frames > PY_MAX_FRAMES) {
 		t->n_last = 0;
+		t->is_told_first = true;
 		publish(s, time_ns);
 		return false;
 	}
