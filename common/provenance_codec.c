@@ -58,7 +58,8 @@ void provenance_runs_encode(const struct provenance_runs *r, uint8_t **ret, size
 
 	if (r->n > 1 || (r->n == 1 && r->runs[0].provenance != PROVENANCE_OBSERVED)) {
 		for (size_t i = 0; i < r->n; from = r->runs[i++].end) {
-			put_number(&b, r->runs[i].provenance * 2u + r->runs[i].begins_stretch);
+			put_number(&b,
+				   (uint64_t)r->runs[i].provenance * 2 + r->runs[i].begins_stretch);
 			put_number(&b, r->runs[i].end - from);
 		}
 	}
