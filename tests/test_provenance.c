@@ -17,6 +17,7 @@
 #include "reader/replay_batch.h"
 #include "reader/selection.h"
 #include "reader/span_cursor.h"
+#include "reader/trace_profile.h"
 #include "tests/support/trace_check.h"
 #include "tests/support/trace_records.h"
 #include "tests/support/walk_log.h"
@@ -352,6 +353,31 @@ START_TEST(exports_have_them)
 }
 END_TEST
 
+START_TEST(what_was_told_was_not_missed)
+{
+	struct trace_writer *w = begin_trace();
+	struct profile *profile;
+	bool is_found = false;
+
+	put_events(w, 0, N_EVENTS);
+	/* Looks so rarely that all would have come too soon after one another. */
+	put_counters(w, T(END_STEP), 2);
+	end_trace(w);
+	ck_assert_int_eq(profile_new(trace, &profile), 0);
+	for (size_t i = 0; i < profile->n_lines; i++) {
+		const struct profile_line *l = &profile->lines[i];
+
+		if (l->line != 9)
+			continue;
+		ck_assert_uint_eq(l->sums.n, 3);
+		ck_assert_uint_eq(l->sums.n_unsure, 0);
+		is_found = true;
+	}
+	ck_assert(is_found);
+	profile_free(profile);
+}
+END_TEST
+
 static char *ask(struct replay *r, const char *command)
 {
 	auto_answer struct answer a = {0};
@@ -461,6 +487,7 @@ int main(void)
 	tcase_add_loop_test(tc, stretches_are_told_one_by_one, 0, 2);
 	tcase_add_loop_test(tc, a_walk_tells_each_of_them, 0, 2);
 	tcase_add_loop_test(tc, exports_have_them, 0, 2);
+	tcase_add_test(tc, what_was_told_was_not_missed);
 	tcase_add_loop_test(tc, replay_says_how_it_knows, 0, 2);
 	tcase_add_test(tc, a_gap_ends_a_stretch);
 	tcase_add_test(tc, what_comes_late_keeps_its_time);
