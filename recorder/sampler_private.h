@@ -136,6 +136,7 @@ struct sampler {
 
 	uint64_t round_ns, last_round_ns; /* when this one began, and the one before */
 	uint64_t gap_end_ns;		  /* of the last gap that was told */
+	uint64_t told_now_ns;		  /* the time, when it was read last for what others tell */
 	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
 	uint64_t random;
 	uint64_t idle_since_ns; /* since then all wait; 0: not all */
@@ -246,13 +247,7 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns);
 /* Publish what is in the batch without a proof, and begin the next one. */
 void sampler_publish_batch(struct sampler *s, uint64_t now_ns);
 
-/* For sampler_told.c. Each returns false, or 0, when the ring is full. */
-struct code_text {
-	const char *file, *name;
-	size_t file_len, name_len;
-	int32_t first_line;
-};
-uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns);
+/* For sampler_told.c. Each returns false, or NULL, when the ring is full. */
 bool sampler_announce_thread(struct sampler *s, struct track *t, uint64_t now_ns);
 /* Once the writer has made room: say what it missed. */
 bool sampler_tell_full_gap(struct sampler *s, uint64_t now_ns);
@@ -262,6 +257,16 @@ struct record_stack *sampler_append_stack(struct sampler *s, uint32_t n_frames);
 /* As sampler_emit_off(), in whatever batch there is. */
 bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 			unsigned was, bool is_open);
+
+/* --- sampler_names.c --- */
+
+struct code_text {
+	const char *file, *name;
+	size_t file_len, name_len;
+	int32_t first_line;
+};
+/* The id of code of these names, which is announced when it is new; 0: the ring is full. */
+uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns);
 
 /* --- sampler_told.c --- */
 
@@ -287,7 +292,7 @@ void sampler_told_end(struct sampler *s, struct track *t, uint64_t time_ns);
  * From time_ns on the stack of followed frames is: the first `keep` of those that were told last
  * (t->last), then `frames`, outermost first. Always an event, also when nothing is different,
  * except where there was no frame and is none. A thread that was not known yet is announced. Times
- * that decrease are told as the last one.
+ * that decrease are told as the last one, those of the future as now.
  *
  * Returns false when it was not told, because the ring is full (counted; a gap follows when there
  * is room again), or because there is less to build on than `keep` says. The latter can happen to

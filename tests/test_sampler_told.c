@@ -211,6 +211,28 @@ START_TEST(times_never_decrease)
 }
 END_TEST
 
+START_TEST(nothing_is_told_of_the_future)
+{
+	const struct record_header *h;
+
+	begin();
+	sampler_told_begin(s, told, PROVENANCE_EXACT, start_ns);
+	sampler_told_code(s, "f", 1, "f", 1, 1, UINT64_MAX);
+	ck_assert(tell(UINT64_MAX, 0, FRAMES({1, 1}), 1));
+	ck_assert(sampler_emit_off(s, told, start_ns + 20, start_ns + 30, EDGE_WAITING, false));
+	sampler_told_until(s, told, UINT64_MAX);
+	while ((h = ring_peek(ring))) {
+		ck_assert_uint_le(h->time_ns, clock_monotonic_ns());
+		ring_consume(ring);
+	}
+	/* Nor of what was before the recording. */
+	s->begun_ns = clock_monotonic_ns();
+	ck_assert(tell(0, 0, FRAMES({1, 1}), 1));
+	ck_assert_uint_ge(ring_peek(ring)->time_ns, s->begun_ns);
+	end();
+}
+END_TEST
+
 START_TEST(nothing_that_was_told_is_taken_back)
 {
 	const struct record_gap *gap;
@@ -450,6 +472,7 @@ int main(void)
 	tcase_add_test(tc, what_is_told_is_published_as_it_was_told);
 	tcase_add_test(tc, a_line_that_runs_again_is_told_again);
 	tcase_add_test(tc, times_never_decrease);
+	tcase_add_test(tc, nothing_is_told_of_the_future);
 	tcase_add_test(tc, nothing_that_was_told_is_taken_back);
 	tcase_add_test(tc, ids_stay_what_they_are);
 	tcase_add_test(tc, a_full_ring_is_a_gap_and_then_the_stack_is_told_whole);
