@@ -75,7 +75,7 @@ int provenance_runs_decode(const void *data, size_t len, uint32_t n_events,
 
 	*ret = (struct provenance_runs){0};
 	while (in.at < in.end) {
-		if (get_below(&in, 2 * PROVENANCE_MAX, &kind) < 0 ||
+		if (get_below(&in, UINT64_C(2) * PROVENANCE_MAX, &kind) < 0 ||
 		    get_below(&in, (uint64_t)n_events - end + 1, &n) < 0 || n == 0) {
 			provenance_runs_done(ret);
 			return -EBADMSG;

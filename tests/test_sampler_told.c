@@ -422,7 +422,7 @@ START_TEST(waits_are_told_also_of_a_thread_that_is_gone)
 	ck_assert(tell(start_ns + 10, 0, FRAMES({1, 1}), 1));
 	/* However many there are, and whatever the batch holds. */
 	look(looked, start_ns + 11);
-	for (unsigned i = 0; i < 5000; i++)
+	for (uint64_t i = 0; i < 5000; i++)
 		sampler_emit_off(s, told, start_ns + 20 + 10 * i, start_ns + 25 + 10 * i,
 				 EDGE_WAITING, false);
 	ck_assert_uint_eq(s->n_used, 1);
