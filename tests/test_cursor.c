@@ -815,7 +815,7 @@ START_TEST(a_search_can_be_cancelled)
 	struct stop stop = {.files = &file, .n_files = 1, .line = 4000};
 	struct hit hit;
 
-	open_random(1);
+	open_random(0);
 	cursor_set_cancel(cursor, (struct cancel){.is_asked = at_once});
 	ck_assert_int_eq(cursor_end(cursor, BACKWARDS), 1);
 	ck_assert_int_eq(cursor_run(cursor, FORWARDS, &stop, 1, &hit), -EINTR);
