@@ -98,8 +98,8 @@ static void ask_for_list(struct sampler *s, struct edge_thread *e)
  * What lasts less than a few intervals is dated by looks alone, as all else is that is so short: of
  * a loop that waits for shorter times, only some turns are looked at, and where begin and end of
  * each wait were told, the time between them would be taken for the wait's line in all others. An
- * exact end also takes from the lines beside it: what was seen half an interval later is dated
- * half- way to it, and nothing is dated half-way before it.
+ * exact end also takes from the lines beside it: what is seen next is dated half-way to it,
+ * and nothing half-way before it.
  */
 #define LONG_ROUNDS 5
 
