@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "common/block_codec.h"
+#include "common/provenance_codec.h"
 #include "common/wait_codec.h"
 #include "common/xalloc.h"
 #include "reader/trace_lines.h"
@@ -28,6 +29,7 @@ enum seek {
 	BLOCK_DATA,
 	BLOCK_WAITS,
 	BLOCK_OFF,
+	BLOCK_PROVENANCE,
 	NEXT_WAITING,
 	PREVIOUS_WAITING,
 	BLOCK_WAITED,
@@ -78,6 +80,7 @@ static const char *const seek_sql[N_SEEKS] = {
     [BLOCK_WAITS] = "SELECT waits FROM blocks WHERE id = ?1",
     [BLOCK_OFF] = "SELECT file, line, self_ns, wait_ns, ready_ns FROM lines"
 		  " WHERE block = ?1 AND (wait_ns > 0 OR ready_ns > 0)",
+    [BLOCK_PROVENANCE] = "SELECT provenance FROM blocks WHERE id = ?1",
     [NEXT_WAITING] = WAITING " AND block > ?4 ORDER BY block LIMIT 1",
     [PREVIOUS_WAITING] = WAITING " AND block < ?4 ORDER BY block DESC LIMIT 1",
     [BLOCK_WAITED] = "SELECT total(total_ns) FROM waits WHERE block = ?1 AND state = 0",
@@ -281,6 +284,38 @@ int trace_decode_block(struct trace *t, int64_t id, struct block_decoder **ret)
 		r = -ENOENT;
 	sqlite3_reset(st);
 	return r;
+}
+
+static void look_for_provenance(struct trace *t)
+{
+	auto_stmt sqlite3_stmt *st = NULL;
+	const char *sql = "SELECT 1 FROM pragma_table_info('blocks') WHERE name = 'provenance'";
+
+	t->provenance_known = 1;
+	t->has_provenance = trace_prepare(t, sql, &st) == 0 && trace_next_row(t, st) == 1;
+}
+
+int trace_decode_provenance(struct trace *t, int64_t id, uint32_t n_events,
+			    struct provenance_runs *ret)
+{
+	sqlite3_stmt *st;
+	int r;
+
+	*ret = (struct provenance_runs){0};
+	if (!t->provenance_known)
+		look_for_provenance(t);
+	if (!t->has_provenance)
+		return 0;
+	r = get_seek(t, BLOCK_PROVENANCE, &st);
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, id);
+	r = trace_next_row(t, st);
+	if (r == 1)
+		provenance_runs_decode(sqlite3_column_blob(st, 0),
+				       (size_t)sqlite3_column_bytes(st, 0), n_events, ret);
+	sqlite3_reset(st);
+	return r < 0 ? r : 0;
 }
 
 int trace_block_waiting(struct trace *t, const struct block_row *from, enum direction way,

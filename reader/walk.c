@@ -17,6 +17,7 @@
 
 #include "common/block_codec.h"
 #include "common/cleanup.h"
+#include "common/provenance_codec.h"
 #include "common/wait_codec.h"
 #include "common/xalloc.h"
 #include "reader/block_split.h"
@@ -64,6 +65,8 @@ struct walk {
 	/* Of the block at hand. */
 	uint64_t n_blocks;  /* its number */
 	uint32_t n_decoded; /* events */
+	struct provenance_runs provenance;
+	bool is_event;	    /* what is told */
 	uint32_t *place_of; /* of each of its lines */
 	size_t cap_place_of;
 	const uint32_t *pool; /* lines that its events push, and as places */
@@ -97,6 +100,13 @@ bool walk_is_entering(const struct walk *w)
 uint64_t walk_block_number(const struct walk *w)
 {
 	return w->n_blocks;
+}
+
+int walk_provenance(const struct walk *w)
+{
+	if (!w->is_event)
+		return -1;
+	return (int)provenance_runs_find(&w->provenance, w->n_decoded - 1).provenance;
 }
 
 const struct time_split *walk_split(const struct walk *w)
@@ -446,6 +456,16 @@ static int skip_to_entry(struct walk *w, const struct block_row *row, struct blo
 	return r;
 }
 
+static inline int tell_event(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t n)
+{
+	int r;
+
+	w->is_event = true;
+	r = change(w, pop, places, n);
+	w->is_event = false;
+	return r;
+}
+
 static int walk_events(struct walk *w, const struct block_row *row, struct block_decoder *d)
 {
 	uint64_t span_ns = row->last_ns - row->first_ns, until_ns = least(row->last_ns, w->end_ns);
@@ -467,7 +487,7 @@ static int walk_events(struct walk *w, const struct block_row *row, struct block
 		w->n_decoded++;
 		w->totals.n_events++;
 		if (r == 0)
-			r = change(w, event.pop, places, event.n_pushed);
+			r = tell_event(w, event.pop, places, event.n_pushed);
 		if (r == 0)
 			found = block_decoder_next(d, &event);
 	}
@@ -488,6 +508,9 @@ static int walk_block(struct walk *w, const struct block_row *row)
 	w->n_decoded = 0;
 	r = trace_decode_block(w->trace, row->id, &d);
 	if (r == 0) {
+		provenance_runs_done(&w->provenance);
+		trace_decode_provenance(w->trace, row->id, block_decoder_n_events(d),
+					&w->provenance);
 		load_waits(w, row, d);
 		load_entry(w, d);
 		r = walk_events(w, row, d);
@@ -576,7 +599,12 @@ static int walk_threads(struct walk *w, const struct selection *s)
 int walk_trace(struct trace *t, const struct selection *s, const struct walk_calls *calls,
 	       void *ctx, struct walk_totals *ret)
 {
-	struct walk w = {.trace = t, .calls = calls, .ctx = ctx, .running = ACTIVITY_UNKNOWN};
+	struct walk w = {
+	    .trace = t,
+	    .calls = calls,
+	    .ctx = ctx,
+	    .running = ACTIVITY_UNKNOWN,
+	};
 	int r = trace_has_edges(t);
 
 	if (r == 1)
@@ -588,6 +616,7 @@ int walk_trace(struct trace *t, const struct selection *s, const struct walk_cal
 		*ret = w.totals;
 	place_table_free(w.places);
 	wait_list_done(&w.waits);
+	provenance_runs_done(&w.provenance);
 	free(w.stack.places);
 	free(w.entry.places);
 	free(w.place_of);

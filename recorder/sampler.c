@@ -170,6 +170,10 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 	int r = -EAGAIN;
 
 	t->stale = false;
+	if (t->told_by != PROVENANCE_OBSERVED) {
+		t->changed = false;
+		return 0;
+	}
 	for (int i = 0; i < MAX_TRIES; i++) {
 		uint32_t proven;
 
@@ -345,8 +349,10 @@ static int housekeeping(struct sampler *s, uint64_t now_ns)
 			return r;
 	}
 	sampler_tell_waits(s, now_ns);
-	if (now_ns >= s->counters_due_ns)
+	if (now_ns >= s->counters_due_ns) {
+		sampler_told_overdue(s, now_ns);
 		tell_counters(s, now_ns);
+	}
 	if (now_ns >= s->placement_due_ns && s->n_tracks && !sampler_may_rest(s)) {
 		const struct track *t = s->tracks[0];
 
@@ -436,7 +442,7 @@ static uint64_t wait_for_round(struct sampler *s, uint64_t now_ns, const atomic_
 	adopt_rate(s, now_ns);
 	if (sampler_shall_rest(s, now_ns)) {
 		now_ns = sampler_rest(s, now_ns);
-		pace_rest_over(&s->pace, now_ns, sampler_delay_after_rest(s));
+		pace_rest_over(&s->pace, now_ns, sampler_delay_after_rest(s, now_ns));
 	}
 	while (now_ns < s->pace.due_ns) {
 		if (atomic_load_explicit(stop, memory_order_relaxed))

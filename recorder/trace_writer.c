@@ -37,6 +37,9 @@
 #define IDLE_STORE_NS	  (1500 * NS_PER_MS)
 #define IDLE_BLOCK_NS_MAX (600 * NS_PER_S)
 
+/* See recorder/sampler_told.c: what others tell is told within this time. */
+#define TOLD_LATE_NS NS_PER_S
+
 /* --- blocks --- */
 
 static void need_builder(struct thread *t)
@@ -97,12 +100,15 @@ static const struct off_stretch *complete_off(struct trace_writer *w, struct thr
 static void encode(struct trace_writer *w, struct thread *t, uint64_t last_ns,
 		   struct finished_block *f)
 {
+	/* What is told late of a thread may not have come as far as its wait. */
+	bool is_off = t->is_off && t->off.start_ns < last_ns;
+
 	need_builder(t);
-	block_builder_encode(t->builder, last_ns, t->is_off ? complete_off(w, t, last_ns) : NULL,
+	block_builder_encode(t->builder, last_ns, is_off ? complete_off(w, t, last_ns) : NULL,
 			     w->packer, &t->stored, f);
 	f->thread = t->row.id;
 	f->stored = t->stored;
-	t->is_off_new = 0;
+	t->is_off_new = t->is_off_new && t->is_off && !is_off;
 }
 
 /* Close the thread's open block at last_ns and open the next one there. */
@@ -160,6 +166,9 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 		    r->frames[i].code - w->first_code >= w->n_codes)
 			return -EINVAL;
 	}
+	if (r->provenance >= N_PROVENANCES)
+		return -EINVAL;
+	t->is_told_first |= r->is_first;
 	if (r->keep == t->depth && r->n_frames == 0)
 		return 0;
 	/* Another thread's records may have closed the block a little later than this. */
@@ -167,7 +176,10 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 		time_ns = t->last_ns;
 	need_builder(t);
 	set_stack(w, t, r);
-	block_builder_step(t->builder, time_ns, r->keep, t->stack + r->keep, r->n_frames);
+	block_builder_step(t->builder, time_ns, r->keep, t->stack + r->keep, r->n_frames,
+			   (struct step_source){r->provenance, t->is_told_first});
+	t->is_told_first = false;
+	t->is_told = r->provenance != PROVENANCE_OBSERVED;
 	t->last_ns = time_ns;
 	if (!block_builder_is_full(t->builder))
 		return 0;
@@ -375,11 +387,23 @@ int trace_writer_put(struct trace_writer *w, const struct record_header *h)
 
 /* --- time --- */
 
+/*
+ * Up to when its stack is known. What is told of a thread by others than looks comes late: a block
+ * that were closed before it has come could take it only at a wrong time.
+ */
+static uint64_t known_until(const struct trace_writer *w, const struct thread *t)
+{
+	if (!t->is_told || w->known_until_ns <= t->last_ns)
+		return w->known_until_ns;
+	return w->known_until_ns - t->last_ns > TOLD_LATE_NS ? w->known_until_ns - TOLD_LATE_NS
+							     : t->last_ns;
+}
+
 /* What becomes of a thread's open block when the others are stored. */
 static void update_block(struct trace_writer *w, struct thread *t)
 {
 	uint32_t n_events = t->builder ? block_builder_n_events(t->builder) : 0;
-	uint64_t until_ns = w->known_until_ns, age_ns;
+	uint64_t until_ns = known_until(w, t), age_ns;
 	uint64_t stored_ns = t->stored.row ? t->stored.last_ns : t->first_ns;
 
 	if (until_ns <= t->first_ns)
