@@ -3,10 +3,14 @@
 
 #include <stdlib.h>
 
-#include "common/wait_codec.h"
+#include "common/block_codec.h"
+#include "common/cleanup.h"
 #include "common/xalloc.h"
 #include "reader/trace.h"
 #include "reader/trace_lines.h"
+
+/* Two units of a wait's times. */
+#define MAX_EARLY_NS (2u << WAIT_TIME_SHIFT)
 
 /* Of the stretches of a line that are listed as one thing, what is in truth another. */
 struct source {
@@ -34,8 +38,9 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-void block_split_wait_bounds(const struct block_row *row, const struct wait_item *item,
-			     uint64_t *ret_start_ns, uint64_t *ret_end_ns)
+/* Where a wait begins and ends in its block, in ns since the block's first time. */
+static void wait_bounds(const struct block_row *row, const struct wait_item *item,
+			uint64_t *ret_start_ns, uint64_t *ret_end_ns)
 {
 	uint64_t span_ns = row->last_ns - row->first_ns;
 	uint64_t start_ns = least(item->start_ns, span_ns);
@@ -93,16 +98,17 @@ static void plan(struct split_line *l, const struct trace_line *truth)
 }
 
 /* Add up the waits that are listed, by the line that they are on. */
-static void add_listed(struct block_split *s, const struct block_row *row,
-		       const struct wait_list *waits)
+static void add_listed(struct block_split *s, const struct block_row *row)
 {
+	const struct wait_list *waits = &s->waits;
+
 	for (size_t i = 0; i < waits->n_items; i++) {
 		const struct wait_kind *kind = &waits->kinds[waits->items[i].kind];
 		uint32_t line = block_split_line(s, kind->file, kind->line);
 		enum split_kind what = kind->state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
 		uint64_t start_ns, end_ns;
 
-		block_split_wait_bounds(row, &waits->items[i], &start_ns, &end_ns);
+		wait_bounds(row, &waits->items[i], &start_ns, &end_ns);
 		if (line != SPLIT_NO_LINE)
 			s->lines[line].of[what].listed_ns += end_ns - start_ns;
 	}
@@ -119,18 +125,14 @@ static void add_line(struct block_split *s, const struct trace_line *truth)
 	s->n_lines++;
 }
 
-int block_split_load(struct block_split *s, struct trace *t, const struct block_row *row,
-		     const struct wait_list *waits)
+static int load_lines(struct block_split *s, struct trace *t, const struct block_row *row)
 {
 	struct line_sums truth = {0};
 	int r = trace_block_off(t, row->id, &truth);
 
-	hash_index_done(&s->index);
-	s->index = (struct hash_index){0};
-	s->n_lines = 0;
 	for (size_t i = 0; r == 0 && i < truth.n; i++)
 		add_line(s, &truth.lines[i]);
-	add_listed(s, row, waits);
+	add_listed(s, row);
 	for (size_t i = 0; i < s->n_lines; i++) {
 		struct split_line *l = &s->lines[i];
 		const struct trace_line *sum = line_sums_find(&truth, l->file, l->line);
@@ -143,6 +145,87 @@ int block_split_load(struct block_split *s, struct trace *t, const struct block_
 	}
 	line_sums_done(&truth);
 	return r;
+}
+
+/*
+ * A wait lies between two events. Its start is rounded, so that it can seem to lie before the first
+ * of these.
+ */
+static void clip_waits(struct block_split *s, const struct block_row *row,
+		       const struct block_decoder *d)
+{
+	size_t n = s->waits.n_items;
+	auto_free uint64_t *events_ns = xreallocarray(NULL, n, sizeof(*events_ns));
+	uint64_t start_ns;
+
+	for (size_t i = 0; i < n; i++)
+		wait_bounds(row, &s->waits.items[i], &start_ns, &events_ns[i]);
+	block_decoder_events_before(d, events_ns, n);
+	for (size_t i = 0; i < n; i++) {
+		struct wait_item *item = &s->waits.items[i];
+		uint64_t early_ns = events_ns[i] - item->start_ns;
+
+		if (events_ns[i] <= item->start_ns || early_ns > MAX_EARLY_NS ||
+		    early_ns > item->length_ns)
+			continue;
+		item->start_ns += early_ns;
+		item->length_ns -= early_ns;
+	}
+}
+
+/* A wait that goes on from the block before is the one that was counted there. */
+static void begin_wait(struct block_split *s)
+{
+	if (s->wait < s->waits.n_items &&
+	    !(s->wait == 0 && s->waits.items[0].flags & WAIT_BEGAN_BEFORE))
+		s->n_waits++;
+}
+
+static void forget_block(struct block_split *s)
+{
+	wait_list_done(&s->waits);
+	s->waits = (struct wait_list){0};
+	s->wait = 0;
+	hash_index_done(&s->index);
+	s->index = (struct hash_index){0};
+	s->n_lines = 0;
+}
+
+int block_split_load(struct block_split *s, struct trace *t, const struct block_row *row,
+		     const struct block_decoder *d)
+{
+	int r;
+
+	forget_block(s);
+	r = trace_decode_waits(t, row->id, &s->waits);
+	if (r == 0) {
+		clip_waits(s, row, d);
+		r = load_lines(s, t, row);
+	}
+	if (r < 0)
+		forget_block(s);
+	begin_wait(s);
+	return r;
+}
+
+const struct wait_item *block_split_find(struct block_split *s, const struct block_row *row,
+					 uint64_t at_ns, uint64_t *end_ns)
+{
+	for (; s->wait < s->waits.n_items; s->wait++, begin_wait(s)) {
+		const struct wait_item *item = &s->waits.items[s->wait];
+		uint64_t wait_start_ns, wait_end_ns;
+
+		wait_bounds(row, item, &wait_start_ns, &wait_end_ns);
+		if (row->first_ns + wait_start_ns > at_ns) {
+			*end_ns = least(*end_ns, row->first_ns + wait_start_ns);
+			return NULL;
+		}
+		if (row->first_ns + wait_end_ns > at_ns) {
+			*end_ns = least(*end_ns, row->first_ns + wait_end_ns);
+			return item;
+		}
+	}
+	return NULL;
 }
 
 void block_split_add(struct block_split *s, uint32_t line, enum split_kind kind, uint64_t ns,
@@ -194,7 +277,7 @@ struct time_split time_split_part(const struct time_split *all, uint64_t from_ns
 
 void block_split_done(struct block_split *s)
 {
+	forget_block(s);
 	free(s->lines);
-	hash_index_done(&s->index);
 	*s = (struct block_split){0};
 }

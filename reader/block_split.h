@@ -13,11 +13,11 @@
 #include <stdint.h>
 
 #include "common/hash_index.h"
+#include "common/wait_codec.h"
 #include "reader/trace_seek.h"
 
+struct block_decoder;
 struct trace;
-struct wait_item;
-struct wait_list;
 
 /* What a stretch is listed as. */
 enum split_kind { SPLIT_ON_CPU, SPLIT_WAITING, SPLIT_READY, N_SPLIT_KINDS };
@@ -27,8 +27,11 @@ struct time_split {
 	uint64_t ns[N_SPLIT_KINDS];
 };
 
-/* All zeros: nothing is known beyond what is listed. */
+/* Of one block at a time. All zeros before the first one, and for what is not known. */
 struct block_split {
+	struct wait_list waits;
+	size_t wait;	  /* those before are over */
+	uint64_t n_waits; /* that began, in all blocks so far */
 	struct split_line *lines;
 	size_t n_lines, cap_lines;
 	struct hash_index index;
@@ -42,16 +45,19 @@ struct time_split time_split_part(const struct time_split *all, uint64_t from_ns
 
 #define SPLIT_NO_LINE UINT32_MAX
 
-/* Where a wait begins and ends in its block, in ns since the block's first time. */
-void block_split_wait_bounds(const struct block_row *row, const struct wait_item *item,
-			     uint64_t *ret_start_ns, uint64_t *ret_end_ns);
-
 /*
- * Read what the index has of a block. Anew for each block.
- * Returns 0 or a negative errno; then only what is listed is known.
+ * Read what the trace has of a block. Blocks come in the order of time.
+ * @d  of that block, before its first event
+ * Returns 0 or a negative errno; then nothing is known.
  */
 int block_split_load(struct block_split *s, struct trace *t, const struct block_row *row,
-		     const struct wait_list *waits);
+		     const struct block_decoder *d);
+/*
+ * The wait that the thread is in at a moment, or NULL. Moments never go back in a block.
+ * @end_ns  made less when it ends earlier, or the next one begins
+ */
+const struct wait_item *block_split_find(struct block_split *s, const struct block_row *row,
+					 uint64_t at_ns, uint64_t *end_ns);
 /* A line's number, for block_split_add(). */
 uint32_t block_split_line(const struct block_split *s, uint32_t file, int32_t line);
 /*

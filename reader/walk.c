@@ -27,9 +27,6 @@
 
 DEFINE_CLEANUP(struct block_decoder *, block_decoder_free)
 
-/* Two units of a wait's times. */
-#define MAX_EARLY_NS (2u << WAIT_TIME_SHIFT)
-
 struct stack {
 	uint32_t *places; /* outermost first */
 	uint32_t depth;
@@ -56,7 +53,6 @@ struct walk {
 	bool is_damaged;
 	struct place_table *places;
 	enum thread_activity running; /* what a thread does that does not wait */
-	uint64_t n_waits;
 	/* Of the thread at hand. */
 	uint64_t at_ns;	 /* all before is told, or part of the stretch */
 	uint64_t end_ns; /* of the interval */
@@ -72,11 +68,9 @@ struct walk {
 	const uint32_t *pool; /* lines that its events push, and as places */
 	uint32_t *pool_places;
 	size_t cap_pool_places;
-	struct stack entry; /* the stack at at_ns, before it is told */
-	struct wait_list waits;
-	size_t wait; /* those before are over */
-	enum thread_activity otherwise;
-	bool is_plain; /* it does just that, all the time */
+	struct stack entry;		/* the stack at at_ns, before it is told */
+	enum thread_activity otherwise; /* than in its waits */
+	bool is_plain;			/* it does just that, all the time */
 	struct block_split split;
 	uint32_t *split_of; /* of each place of the block: its line there */
 	size_t cap_split_of;
@@ -193,7 +187,7 @@ static int pass_wait(struct walk *w, uint64_t time_ns, const struct wait_kind *k
 	enum thread_activity activity =
 	    kind->state == WAIT_FOR_CPU ? ACTIVITY_READY : ACTIVITY_WAITING;
 	bool is_same = w->stretch.what == TIME && w->stretch.activity == activity &&
-		       w->stretch.wait_number == w->n_waits;
+		       w->stretch.wait_number == w->split.n_waits;
 	int r = is_same ? 0 : tell_stretch(w);
 
 	if (r < 0)
@@ -207,7 +201,7 @@ static int pass_wait(struct walk *w, uint64_t time_ns, const struct wait_kind *k
 		w->stretch.what = TIME;
 		w->stretch.start_ns = w->at_ns;
 		w->stretch.activity = activity;
-		w->stretch.wait_number = w->n_waits;
+		w->stretch.wait_number = w->split.n_waits;
 		w->stretch.split = (struct time_split){0};
 	}
 	w->at_ns = time_ns;
@@ -237,44 +231,11 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* A wait that goes on from the block before is the one that was told there. */
-static void begin_wait(struct walk *w)
-{
-	const struct wait_item *item = &w->waits.items[w->wait];
-	bool goes_on = w->wait == 0 && item->flags & WAIT_BEGAN_BEFORE;
-
-	if (!goes_on)
-		w->n_waits++;
-}
-
-/* The wait that the thread is in at at_ns, or NULL; *end_ns becomes the end of that. */
-static const struct wait_item *find_wait(struct walk *w, const struct block_row *row,
-					 uint64_t at_ns, uint64_t *end_ns)
-{
-	while (w->wait < w->waits.n_items) {
-		const struct wait_item *item = &w->waits.items[w->wait];
-		uint64_t wait_start_ns, wait_end_ns;
-
-		block_split_wait_bounds(row, item, &wait_start_ns, &wait_end_ns);
-		if (row->first_ns + wait_start_ns > at_ns) {
-			*end_ns = least(*end_ns, row->first_ns + wait_start_ns);
-			return NULL;
-		}
-		if (row->first_ns + wait_end_ns > at_ns) {
-			*end_ns = least(*end_ns, row->first_ns + wait_end_ns);
-			return item;
-		}
-		if (++w->wait < w->waits.n_items)
-			begin_wait(w);
-	}
-	return NULL;
-}
-
 static enum split_kind split_kind(const struct walk *w, const struct wait_item *item)
 {
 	if (!item)
 		return SPLIT_ON_CPU;
-	return w->waits.kinds[item->kind].state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
+	return w->split.waits.kinds[item->kind].state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
 }
 
 static uint32_t split_line(const struct walk *w, const struct stack *s)
@@ -296,9 +257,9 @@ static int pass_in_block(struct walk *w, const struct block_row *row, uint64_t t
 	}
 	while (r == 0 && w->at_ns < time_ns) {
 		uint64_t start_ns = w->at_ns, end_ns = time_ns;
-		const struct wait_item *item = find_wait(w, row, start_ns, &end_ns);
+		const struct wait_item *item = block_split_find(&w->split, row, start_ns, &end_ns);
 
-		r = item ? pass_wait(w, end_ns, &w->waits.kinds[item->kind])
+		r = item ? pass_wait(w, end_ns, &w->split.waits.kinds[item->kind])
 			 : pass(w, end_ns, w->otherwise);
 		if (r == 0 && w->otherwise != ACTIVITY_UNKNOWN)
 			block_split_add(&w->split, split_line(w, &w->stack), split_kind(w, item),
@@ -315,7 +276,7 @@ static void skip_in_block(struct walk *w, const struct block_row *row, uint64_t 
 
 	while (start_ns < time_ns && w->otherwise != ACTIVITY_UNKNOWN) {
 		uint64_t end_ns = time_ns;
-		const struct wait_item *item = find_wait(w, row, start_ns, &end_ns);
+		const struct wait_item *item = block_split_find(&w->split, row, start_ns, &end_ns);
 
 		block_split_add(&w->split, split_line(w, &w->entry), split_kind(w, item),
 				end_ns - start_ns, &skipped);
@@ -323,58 +284,15 @@ static void skip_in_block(struct walk *w, const struct block_row *row, uint64_t 
 	}
 }
 
-/*
- * A wait lies between two events. Its start is rounded, so that it can seem to lie before the first
- * of these.
- */
-static void clip_waits(struct walk *w, const struct block_row *row, const struct block_decoder *d)
-{
-	size_t n = w->waits.n_items;
-	auto_free uint64_t *events_ns = xreallocarray(NULL, n, sizeof(*events_ns));
-	uint64_t start_ns;
-
-	for (size_t i = 0; i < n; i++)
-		block_split_wait_bounds(row, &w->waits.items[i], &start_ns, &events_ns[i]);
-	block_decoder_events_before(d, events_ns, n);
-	for (size_t i = 0; i < n; i++) {
-		struct wait_item *item = &w->waits.items[i];
-		uint64_t early_ns = events_ns[i] - item->start_ns;
-
-		if (events_ns[i] <= item->start_ns || early_ns > MAX_EARLY_NS ||
-		    early_ns > item->length_ns)
-			continue;
-		item->start_ns += early_ns;
-		item->length_ns -= early_ns;
-	}
-}
-
 /* Without its waits, it is not known what the thread did. */
 static void load_waits(struct walk *w, const struct block_row *row, const struct block_decoder *d)
 {
-	int r;
-
-	wait_list_done(&w->waits);
-	w->waits = (struct wait_list){0};
-	w->wait = 0;
 	w->otherwise = w->running;
-	w->is_plain = true;
-	if (w->running == ACTIVITY_UNKNOWN)
-		return;
-	r = trace_decode_waits(w->trace, row->id, &w->waits);
-	if (r == 0) {
-		clip_waits(w, row, d);
-		r = block_split_load(&w->split, w->trace, row, &w->waits);
-	}
-	if (r < 0) {
-		wait_list_done(&w->waits);
-		w->waits = (struct wait_list){0};
-		block_split_done(&w->split);
+	if (w->running != ACTIVITY_UNKNOWN && block_split_load(&w->split, w->trace, row, d) < 0) {
 		w->otherwise = ACTIVITY_UNKNOWN;
 		w->is_damaged = true;
 	}
-	if (w->waits.n_items)
-		begin_wait(w);
-	w->is_plain = !w->waits.n_items && !w->split.n_lines;
+	w->is_plain = !w->split.waits.n_items && !w->split.n_lines;
 }
 
 static uint32_t find_split_line(const struct walk *w, uint32_t place)
@@ -615,7 +533,6 @@ int walk_trace(struct trace *t, const struct selection *s, const struct walk_cal
 	if (ret)
 		*ret = w.totals;
 	place_table_free(w.places);
-	wait_list_done(&w.waits);
 	provenance_runs_done(&w.provenance);
 	free(w.stack.places);
 	free(w.entry.places);
