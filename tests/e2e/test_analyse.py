@@ -261,8 +261,9 @@ class Phases(unittest.TestCase):
 
     def test_damage_is_told_and_the_rest_shown(self):
         # So short a recording can have a single block: the damaged one comes behind it.
-        path = self.copy("INSERT INTO blocks SELECT id + 1, thread, last_ns, last_ns + 1000000, "
-                         "lowest_depth, 1, substr(data, 1, length(data) / 2), NULL FROM blocks "
+        path = self.copy("INSERT INTO blocks (id, thread, first_ns, last_ns, lowest_depth, "
+                         "n_events, data) SELECT id + 1, thread, last_ns, last_ns + 1000000, "
+                         "lowest_depth, 1, substr(data, 1, length(data) / 2) FROM blocks "
                          "WHERE id = (SELECT max(id) FROM blocks)")
         done = analyse("--by", "function", path, status=NO_TRACE)
         self.assertIn("sleep_first", done.stdout)
