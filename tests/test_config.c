@@ -176,7 +176,8 @@ START_TEST(what_is_printed_says_the_same)
 	    "[Sampling]\nRate=0.001\nCPUBudget=0.05%\n[Storage]\nMaxUse=1048577\nKeepFree=0.3G\n"
 	    "MaxAge=90s\n[Target]\nRate=1234.5678\n",
 	    "[Sampling]\nRate=1000000000\nMinWait=10us\n[Storage]\nMaxUse=4096T\nMaxAge=100y\n",
-	    "[Sampling]\nMinWait=1h\n[Storage]\nMaxAge=1ns\n[Target]\nPackages=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p\nPackages="
+	    "[Sampling]\nMinWait=1h\n[Storage]\nMaxAge=1ns\n[Target]\nPackages=a,b,c,d,e,f,g,h,i,j,"
+	    "k,l,m,n,o,p\nPackages="
 	    "a_name_that_makes_the_line_long_when_it_is_printed,another_one_that_is_quite_long\n",
 	};
 
