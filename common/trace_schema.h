@@ -19,6 +19,13 @@
 
 /* All tables and indexes. */
 extern const char trace_schema_sql[];
+/* A table among them that traces of earlier programs lack. */
+#define TRACE_FUNCTIONS_SQL                                                                 \
+	"CREATE TABLE functions (block INTEGER NOT NULL REFERENCES blocks,"                 \
+	" code INTEGER NOT NULL REFERENCES code, calls INTEGER NOT NULL,"                   \
+	" self_ns INTEGER NOT NULL, total_ns INTEGER NOT NULL, wait_ns INTEGER NOT NULL,"   \
+	" ready_ns INTEGER NOT NULL, gil_ns INTEGER NOT NULL, PRIMARY KEY (block, code))"   \
+	" WITHOUT ROWID;"
 
 /* Why time was not observed. Stored by number: append only. */
 enum gap_reason {
@@ -110,6 +117,7 @@ static inline int provenance_is_complete(unsigned provenance)
 #define META_END	     "end_ns"
 #define META_END_REASON	     "end_reason"
 #define META_TRIMMED_UNTIL   "trimmed_until_ns"
+#define META_FUNCTIONS_FROM  "functions_from_block"
 
 /* Names in table counters, besides "cut." and "dropped." with a reason's name. */
 #define COUNTER_SNAPSHOTS	"snapshots"

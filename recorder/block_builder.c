@@ -9,12 +9,31 @@
 #include "common/provenance_codec.h"
 #include "common/xalloc.h"
 
+/* What is on the stack while at least one of its frames is. */
+struct presence {
+	uint32_t n_frames;
+	uint64_t since_ns;
+	uint64_t total_ns; /* before */
+};
+
 /* Code objects can share a source line (a lambda and the line it stands in), so this is not per
  * encoder line. */
 struct source_line {
-	struct line_totals totals;
-	uint32_t on_stack; /* how many frames stand on it */
-	uint64_t since_ns; /* since when at least one does */
+	struct line_totals totals; /* without times */
+	struct presence presence;
+};
+
+/* Has one or more code objects. */
+struct function {
+	uint32_t id;
+	uint64_t calls;
+	struct presence presence;
+};
+
+/* An encoder line: what is on top of the stack is just one of them, so times are added up here. */
+struct code_line {
+	uint32_t source, function; /* numbers of what it is a part of */
+	uint64_t self_ns, wait_ns, ready_ns, gil_ns;
 };
 
 struct block_builder {
@@ -24,11 +43,14 @@ struct block_builder {
 	uint32_t lowest_depth;
 	uint32_t *stack; /* encoder lines */
 	size_t depth, cap_stack;
-	uint32_t *source_of; /* of each encoder line */
+	struct code_line *lines; /* by encoder line */
 	size_t n_lines, cap_lines;
 	struct source_line *sources;
 	size_t n_sources, cap_sources;
 	struct hash_index source_index;
+	struct function *functions;
+	size_t n_functions, cap_functions;
+	struct hash_index function_index;
 	struct block_waits waits;
 	struct provenance_runs provenance;
 	uint32_t n_of[N_PROVENANCES]; /* events */
@@ -41,9 +63,11 @@ void block_builder_free(struct block_builder *b)
 		return;
 	block_encoder_free(b->encoder);
 	free(b->stack);
-	free(b->source_of);
+	free(b->lines);
 	free(b->sources);
 	hash_index_done(&b->source_index);
+	free(b->functions);
+	hash_index_done(&b->function_index);
 	block_waits_done(&b->waits);
 	provenance_runs_done(&b->provenance);
 	free(b);
@@ -66,43 +90,74 @@ static uint32_t find_source(struct block_builder *b, uint32_t file, int32_t line
 	return (uint32_t)b->n_sources++;
 }
 
-static struct source_line *source_at(struct block_builder *b, size_t depth)
+static uint32_t find_function(struct block_builder *b, uint32_t function)
 {
-	return &b->sources[b->source_of[b->stack[depth]]];
+	uint32_t hash = hash_fold(hash_mix(0, function));
+
+	HASH_INDEX_FOR_EACH(&b->function_index, hash, at, id)
+	{
+		if (b->functions[id].id == function)
+			return id;
+	}
+	b->functions =
+	    xgrow(b->functions, &b->cap_functions, b->n_functions + 1, sizeof(*b->functions));
+	b->functions[b->n_functions] = (struct function){.id = function};
+	hash_index_add(&b->function_index, hash, (uint32_t)b->n_functions);
+	return (uint32_t)b->n_functions++;
 }
 
-static struct source_line *push(struct block_builder *b, const struct stack_frame *f,
-				uint64_t offset_ns)
+static struct code_line *line_at(struct block_builder *b, size_t depth)
+{
+	return &b->lines[b->stack[depth]];
+}
+
+static inline void begin(struct presence *p, uint64_t offset_ns)
+{
+	if (p->n_frames++ == 0)
+		p->since_ns = offset_ns;
+}
+
+static inline void end(struct presence *p, uint64_t offset_ns)
+{
+	if (--p->n_frames == 0)
+		p->total_ns += offset_ns - p->since_ns;
+}
+
+static struct code_line *push(struct block_builder *b, const struct stack_frame *f,
+			      uint64_t offset_ns)
 {
 	uint32_t line =
 	    block_encoder_line(b->encoder, (struct block_line){.code = f->code, .line = f->line});
-	struct source_line *source;
+	struct code_line *l;
 
 	if (line == b->n_lines) {
-		b->source_of = xgrow(b->source_of, &b->cap_lines, line + 1, sizeof(*b->source_of));
-		b->source_of[b->n_lines++] = find_source(b, f->file, f->line);
+		b->lines = xgrow(b->lines, &b->cap_lines, line + 1, sizeof(*b->lines));
+		b->lines[b->n_lines++] = (struct code_line){
+		    .source = find_source(b, f->file, f->line),
+		    .function = find_function(b, f->function),
+		};
 	}
 	if (b->depth == b->cap_stack)
 		b->stack = xgrow(b->stack, &b->cap_stack, b->depth + 1, sizeof(*b->stack));
 	b->stack[b->depth++] = line;
-	source = &b->sources[b->source_of[line]];
-	if (source->on_stack++ == 0)
-		source->since_ns = offset_ns;
-	return source;
+	l = &b->lines[line];
+	begin(&b->sources[l->source].presence, offset_ns);
+	begin(&b->functions[l->function].presence, offset_ns);
+	return l;
 }
 
 static void pop(struct block_builder *b, uint64_t offset_ns)
 {
-	struct source_line *source = source_at(b, --b->depth);
+	const struct code_line *l = line_at(b, --b->depth);
 
-	if (--source->on_stack == 0)
-		source->totals.total_ns += offset_ns - source->since_ns;
+	end(&b->sources[l->source].presence, offset_ns);
+	end(&b->functions[l->function].presence, offset_ns);
 }
 
 static void add_self(struct block_builder *b, uint64_t until_ns)
 {
 	if (b->depth)
-		source_at(b, b->depth - 1)->totals.self_ns += until_ns - b->last_offset_ns;
+		line_at(b, b->depth - 1)->self_ns += until_ns - b->last_offset_ns;
 }
 
 struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_frame *stack,
@@ -132,20 +187,27 @@ void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep
 	uint64_t units = (time_ns - b->first_ns) >> BLOCK_TIME_SHIFT;
 	uint64_t offset_ns = units << BLOCK_TIME_SHIFT;
 	uint32_t top = b->depth ? b->stack[b->depth - 1] : BLOCK_NO_LINE;
-	uint32_t n_popped = (uint32_t)b->depth - keep;
+	uint32_t n_popped = (uint32_t)b->depth - keep, left = UINT32_MAX;
 
 	add_self(b, offset_ns);
 	b->last_offset_ns = offset_ns;
+	if (n_popped && n_frames)
+		left = line_at(b, keep)->function;
 	while (b->depth > keep)
 		pop(b, offset_ns);
 	for (uint32_t i = 0; i < n_frames; i++) {
-		struct line_totals *t = &push(b, &frames[i], offset_ns)->totals;
+		const struct code_line *l = push(b, &frames[i], offset_ns);
+		struct line_totals *t = &b->sources[l->source].totals;
 
 		t->visits++;
 		t->entries++;
+		/* One that comes in place of a frame of its function is that frame, on another
+		 * line. */
+		if (i > 0 || l->function != left)
+			b->functions[l->function].calls++;
 	}
 	if (n_frames == 0 && b->depth)
-		source_at(b, b->depth - 1)->totals.visits++;
+		b->sources[line_at(b, b->depth - 1)->source].totals.visits++;
 	if (b->depth < b->lowest_depth)
 		b->lowest_depth = (uint32_t)b->depth;
 	block_encoder_append(b->encoder, units, top, n_popped, b->stack + keep, n_frames);
@@ -177,22 +239,20 @@ static int compare_totals(const void *a, const void *b)
 	return (x->line > y->line) - (x->line < y->line);
 }
 
-/* What a line took when the block ends at end_ns. */
-static struct line_totals totals_until(const struct source_line *source, uint64_t end_ns)
+static uint64_t total_until(const struct presence *p, uint64_t end_ns)
 {
-	struct line_totals t = source->totals;
-
-	if (source->on_stack)
-		t.total_ns += end_ns - source->since_ns;
-	return t;
+	return p->total_ns + (p->n_frames ? end_ns - p->since_ns : 0);
 }
 
-static void add_off(struct line_totals *line, enum wait_state state, uint64_t ns)
+static void add_off(struct code_line *line, const struct off_stretch *off, bool is_listed,
+		    uint64_t ns)
 {
-	if (state == WAIT_FOR_CPU)
+	if (off->state == WAIT_FOR_CPU)
 		line->ready_ns += ns;
 	else
 		line->wait_ns += ns;
+	if (off->state != WAIT_FOR_CPU && off->is_gil && is_listed)
+		line->gil_ns += ns;
 }
 
 /* As events have it, so that a line is never off the CPU for longer than it took. */
@@ -215,7 +275,8 @@ static bool clip(const struct block_builder *b, uint64_t *start_ns, uint64_t end
 static struct waits_undo list_wait(struct block_builder *b, uint64_t start_ns, uint64_t end_ns,
 				   const struct off_stretch *off, bool goes_on)
 {
-	const struct line_totals *line = &source_at(b, b->depth - 1)->totals;
+	const struct line_totals *line =
+	    &b->sources[line_at(b, b->depth - 1)->source].totals;
 
 	return block_waits_add(&b->waits, b->first_ns, start_ns, end_ns, off, line->file,
 			       line->line, goes_on);
@@ -224,30 +285,70 @@ static struct waits_undo list_wait(struct block_builder *b, uint64_t start_ns, u
 void block_builder_off(struct block_builder *b, const struct off_stretch *off)
 {
 	uint64_t start_ns = off->start_ns, end_ns = stored_time(b, off->end_ns);
+	bool is_listed;
 
 	if (!clip(b, &start_ns, end_ns))
 		return;
-	add_off(&source_at(b, b->depth - 1)->totals, off->state, end_ns - start_ns);
-	if (off->end_ns - off->start_ns >= b->min_wait_ns)
+	is_listed = off->end_ns - off->start_ns >= b->min_wait_ns;
+	add_off(line_at(b, b->depth - 1), off, is_listed, end_ns - start_ns);
+	if (is_listed)
 		list_wait(b, start_ns, end_ns, off, false);
 }
 
-static void encode_lines(const struct block_builder *b, uint64_t last_ns, uint64_t off_ns,
-			 enum wait_state state, struct finished_block *ret)
+static void add_line(const struct code_line *l, struct finished_block *ret)
 {
-	uint64_t end_ns = last_ns - b->first_ns;
+	struct line_totals *source = &ret->lines[l->source];
+	struct function_totals *function = &ret->functions[l->function];
 
+	source->self_ns += l->self_ns;
+	source->wait_ns += l->wait_ns;
+	source->ready_ns += l->ready_ns;
+	function->self_ns += l->self_ns;
+	function->wait_ns += l->wait_ns;
+	function->ready_ns += l->ready_ns;
+	function->gil_ns += l->gil_ns;
+}
+
+/* @rest  what is on top of the stack took since the last event */
+static void encode_totals(const struct block_builder *b, uint64_t end_ns,
+			  const struct code_line *rest, struct finished_block *ret)
+{
 	ret->lines = xreallocarray(NULL, b->n_sources, sizeof(*ret->lines));
 	ret->n_lines = b->n_sources;
-	for (size_t i = 0; i < b->n_sources; i++)
-		ret->lines[i] = totals_until(&b->sources[i], end_ns);
-	if (b->depth) {
-		struct line_totals *top = &ret->lines[b->source_of[b->stack[b->depth - 1]]];
-
-		top->self_ns += end_ns - b->last_offset_ns;
-		add_off(top, state, off_ns);
+	for (size_t i = 0; i < b->n_sources; i++) {
+		ret->lines[i] = b->sources[i].totals;
+		ret->lines[i].total_ns = total_until(&b->sources[i].presence, end_ns);
 	}
+	ret->functions = xreallocarray(NULL, b->n_functions, sizeof(*ret->functions));
+	ret->n_functions = b->n_functions;
+	for (size_t i = 0; i < b->n_functions; i++)
+		ret->functions[i] = (struct function_totals){
+		    .function = b->functions[i].id,
+		    .calls = b->functions[i].calls,
+		    .total_ns = total_until(&b->functions[i].presence, end_ns),
+		};
+	for (size_t i = 0; i < b->n_lines; i++)
+		add_line(&b->lines[i], ret);
+	if (b->depth)
+		add_line(rest, ret);
+	/* Their numbers are not needed any more. */
 	qsort(ret->lines, ret->n_lines, sizeof(*ret->lines), compare_totals);
+}
+
+/* When the block ends at last_ns. */
+static struct code_line rest_of(const struct block_builder *b, uint64_t last_ns,
+				const struct off_stretch *off, bool is_listed, uint64_t off_ns)
+{
+	struct code_line rest = {0};
+
+	if (!b->depth)
+		return rest;
+	rest.source = b->lines[b->stack[b->depth - 1]].source;
+	rest.function = b->lines[b->stack[b->depth - 1]].function;
+	rest.self_ns = last_ns - b->first_ns - b->last_offset_ns;
+	if (off)
+		add_off(&rest, off, is_listed, off_ns);
+	return rest;
 }
 
 static void encode_events(struct block_builder *b, struct packer *packer,
@@ -265,6 +366,7 @@ void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struc
 	bool is_off = off && clip(b, &off_start_ns, last_ns);
 	bool is_listed = is_off && last_ns - off->start_ns >= b->min_wait_ns;
 	struct waits_undo undo;
+	struct code_line rest;
 
 	*ret = (struct finished_block){
 	    .first_ns = b->first_ns,
@@ -273,8 +375,8 @@ void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struc
 	    .n_events = block_encoder_n_events(b->encoder),
 	};
 	memcpy(ret->n_of, b->n_of, sizeof(ret->n_of));
-	encode_lines(b, last_ns, is_off ? last_ns - off_start_ns : 0,
-		     off ? off->state : WAIT_FOR_SOMETHING, ret);
+	rest = rest_of(b, last_ns, off, is_listed, is_off ? last_ns - off_start_ns : 0);
+	encode_totals(b, last_ns - b->first_ns, &rest, ret);
 	if (!stored->row || ret->n_events > stored->n_events)
 		encode_events(b, packer, ret);
 	ret->n_waits = b->waits.n_items;
@@ -295,7 +397,10 @@ void finished_block_done(struct finished_block *f)
 	free(f->waits);
 	free(f->wait_totals);
 	free(f->lines);
-	if (!f->is_open)
+	free(f->functions);
+	if (!f->is_open) {
 		free(f->stored.lines);
+		free(f->stored.functions);
+	}
 	*f = (struct finished_block){0};
 }

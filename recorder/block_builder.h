@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One thread's open block: encodes its events and, beside them, adds up what each source line
- * took, for the line index. Knows nothing of SQLite.
+ * One thread's open block: encodes its events and, beside them, adds up what each source line and
+ * each function took, for their indexes. Knows nothing of SQLite.
  */
 #ifndef RECORDER_BLOCK_BUILDER_H
 #define RECORDER_BLOCK_BUILDER_H
@@ -17,7 +17,8 @@ struct packer;
 struct stack_frame {
 	uint32_t code;
 	int32_t line;  /* 0: unknown */
-	uint32_t file; /* of the code */
+	uint32_t file;	   /* of the code */
+	uint32_t function; /* the same for all code objects of one function; any number */
 };
 
 /* A line of a file within one block, for the line index. */
@@ -33,6 +34,17 @@ struct line_totals {
 	uint64_t ready_ns; /* off the CPU, as others had it */
 };
 
+/* A function within one block, for their index. */
+struct function_totals {
+	uint32_t function;
+	uint64_t calls;	   /* frames that came; one that goes on to another line did not */
+	uint64_t self_ns;  /* a frame of it on top of the stack */
+	uint64_t total_ns; /* a frame of it anywhere; counts once however many there are */
+	/* Parts of self_ns, as of a line: */
+	uint64_t wait_ns, ready_ns;
+	uint64_t gil_ns; /* of wait_ns: the listed waits that are known to be for the GIL */
+};
+
 /* What of a block is in the database already. All zeros: nothing. */
 struct stored_block {
 	int64_t row;
@@ -43,26 +55,30 @@ struct stored_block {
 	uint32_t n_of[N_PROVENANCES]; /* events */
 	struct line_totals *lines;    /* owned; by file, then line */
 	size_t n_lines;
+	struct function_totals *functions; /* owned; in the order in which they came */
+	size_t n_functions;
 };
 
 struct finished_block {
 	/* For the caller's use. */
 	uint16_t thread;
 	int is_open;		    /* bool: it will go on */
-	struct stored_block stored; /* lines lent while it is open */
+	struct stored_block stored; /* lines and functions lent while it is open */
 	int64_t row;
 
 	uint64_t first_ns;
 	uint64_t last_ns;
 	uint32_t lowest_depth;
 	uint32_t n_events;
-	uint8_t *data; /* owned, as are the lines; NULL: as it was stored */
+	uint8_t *data; /* owned, as are the others; NULL: as it was stored */
 	size_t data_len;
 	uint8_t *provenance; /* NULL: all observed; stored with the data */
 	size_t provenance_len;
 	uint32_t n_of[N_PROVENANCES]; /* events */
 	struct line_totals *lines;    /* by file, then line */
 	size_t n_lines;
+	struct function_totals *functions; /* in the order in which they came */
+	size_t n_functions;
 	uint64_t waits_mark; /* 0: none */
 	size_t n_waits;
 	uint8_t *waits; /* NULL: as it was stored */

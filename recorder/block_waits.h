@@ -30,6 +30,7 @@ struct off_stretch {
 	enum wait_state state;
 	uint32_t reason, native; /* of the trace's tables; 0: not known */
 	bool idle;
+	bool is_gil; /* the reason is the interpreter's lock */
 };
 
 /* Waits of one kind within one block. */

@@ -44,6 +44,7 @@ static void writer_free(struct trace_writer *w)
 	wait_texts_free(w->texts);
 	free(w->threads);
 	free(w->codes);
+	hash_index_done(&w->functions);
 	free(w->finished);
 	free(w->gaps);
 	free(w);

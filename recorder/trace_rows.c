@@ -142,17 +142,21 @@ static int store_all(struct trace_writer *w, enum flush what)
 static void on_open_block_stored(struct thread *t, struct finished_block *f)
 {
 	free(t->stored.lines);
+	free(t->stored.functions);
 	t->stored = (struct stored_block){
 	    .row = f->row,
 	    .last_ns = f->last_ns,
 	    .n_events = f->n_events,
 	    .lines = f->lines,
 	    .n_lines = f->n_lines,
+	    .functions = f->functions,
+	    .n_functions = f->n_functions,
 	    .waits_mark = f->waits_mark,
 	    .n_waits = f->n_waits,
 	};
 	memcpy(t->stored.n_of, f->n_of, sizeof(t->stored.n_of));
 	f->lines = NULL;
+	f->functions = NULL;
 }
 
 static void on_blocks_stored(struct trace_writer *w)

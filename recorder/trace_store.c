@@ -196,6 +196,37 @@ static int set_lines(struct trace_store *s, int64_t row, const struct finished_b
 	return r;
 }
 
+static bool are_equal(const struct function_totals *a, const struct function_totals *b)
+{
+	return a->function == b->function && a->calls == b->calls && a->self_ns == b->self_ns &&
+	       a->total_ns == b->total_ns && a->wait_ns == b->wait_ns &&
+	       a->ready_ns == b->ready_ns && a->gil_ns == b->gil_ns;
+}
+
+/* The same; what comes into a list stays where it is. */
+static int set_functions(struct trace_store *s, int64_t row, const struct finished_block *f)
+{
+	sqlite3_stmt *st = s->statements[SET_FUNCTION];
+	int r = 0;
+
+	sqlite3_bind_int64(st, 1, row);
+	for (size_t i = 0; r == 0 && i < f->n_functions; i++) {
+		const struct function_totals *t = &f->functions[i];
+
+		if (i < f->stored.n_functions && are_equal(t, &f->stored.functions[i]))
+			continue;
+		trace_store_bind_int(st, 2, t->function);
+		trace_store_bind_int(st, 3, t->calls);
+		trace_store_bind_int(st, 4, t->self_ns);
+		trace_store_bind_int(st, 5, t->total_ns);
+		trace_store_bind_int(st, 6, t->wait_ns);
+		trace_store_bind_int(st, 7, t->ready_ns);
+		trace_store_bind_int(st, 8, t->gil_ns);
+		r = trace_store_run(s, SET_FUNCTION);
+	}
+	return r;
+}
+
 static int add_wait_totals(struct trace_store *s, int64_t row, const struct wait_totals *t)
 {
 	sqlite3_stmt *st = s->statements[ADD_WAIT_TOTALS];
@@ -282,6 +313,8 @@ int trace_store_block(struct trace_store *s, const struct finished_block *f, int
 		return r;
 	*ret_row = f->stored.row ? f->stored.row : sqlite3_last_insert_rowid(s->db);
 	r = set_lines(s, *ret_row, f);
+	if (r == 0)
+		r = set_functions(s, *ret_row, f);
 	return r < 0 ? r : set_waits(s, *ret_row, f);
 }
 

@@ -66,6 +66,8 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [EXTEND_BLOCK] = "UPDATE blocks SET last_ns = ?2 WHERE id = ?1",
     [SET_LINE] = ("INSERT OR REPLACE INTO lines (block, file, line, visits, self_ns, total_ns,"
 		  " wait_ns, ready_ns, entries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+    [SET_FUNCTION] = ("INSERT OR REPLACE INTO functions (block, code, calls, self_ns, total_ns,"
+		      " wait_ns, ready_ns, gil_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
     [SET_WAITS] = "UPDATE blocks SET waits = ?2 WHERE id = ?1",
     [ADD_WAIT_TOTALS] = "INSERT INTO waits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [DELETE_WAIT_TOTALS] = "DELETE FROM waits WHERE block = ?",
@@ -77,6 +79,7 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [COUNT_FREE_PAGES] = "PRAGMA freelist_count",
     [NEXT_BLOCK] = "SELECT id, last_ns, n_events FROM blocks WHERE id > ? ORDER BY id LIMIT 1",
     [DELETE_LINES] = "DELETE FROM lines WHERE block = ?",
+    [DELETE_FUNCTIONS] = "DELETE FROM functions WHERE block = ?",
     [DELETE_BLOCK] = "DELETE FROM blocks WHERE id = ?",
     /* Gaps are in the order of time, nearly; so many at once are looked at. */
     [DELETE_GAPS] = ("DELETE FROM gaps WHERE id IN (SELECT id FROM"
@@ -87,9 +90,24 @@ static const char *const statement_sql[N_STATEMENTS] = {
 		       " ON CONFLICT (name) DO UPDATE SET value = value + ?2"),
 };
 
-static bool needs_provenance(enum statement which)
+/* Functions are known from the first block on that is written when the table is there. */
+static const char add_functions_sql[] =
+    "BEGIN;" TRACE_FUNCTIONS_SQL
+    "INSERT OR REPLACE INTO meta SELECT '" META_FUNCTIONS_FROM "', coalesce(max(id), 0) + 1"
+    " FROM blocks; COMMIT;";
+
+static bool has_what_it_needs(const struct trace_store *s, enum statement which)
 {
-	return which == ADD_BLOCK || which == CHANGE_BLOCK;
+	switch (which) {
+	case ADD_BLOCK:
+	case CHANGE_BLOCK:
+		return !s->lacks_provenance;
+	case SET_FUNCTION:
+	case DELETE_FUNCTIONS:
+		return !s->lacks_functions;
+	default:
+		return true;
+	}
 }
 
 int trace_store_error(sqlite3 *db, int code)
@@ -176,20 +194,34 @@ static int prepare(struct trace_store *s, enum statement which)
 							   &s->statements[which], NULL));
 }
 
-/* A trace that an earlier program made lacks a column that old readers may ignore. */
-static int complete_tables(struct trace_store *s)
+static int prepare_statements(struct trace_store *s)
 {
-	int r;
+	int r = 0;
 
-	if (!s->lacks_provenance)
-		return 0;
-	r = trace_store_exec(s, "ALTER TABLE blocks ADD COLUMN provenance BLOB");
 	for (enum statement i = 0; r == 0 && i < N_STATEMENTS; i++) {
-		if (needs_provenance(i))
+		if (!s->statements[i] && has_what_it_needs(s, i))
 			r = prepare(s, i);
 	}
-	s->lacks_provenance = r < 0;
 	return r;
+}
+
+/* A trace that an earlier program made lacks what old readers may ignore. */
+static int complete_tables(struct trace_store *s)
+{
+	int r = 0;
+
+	if (!s->lacks_provenance && !s->lacks_functions)
+		return 0;
+	if (s->lacks_provenance)
+		r = trace_store_exec(s, "ALTER TABLE blocks ADD COLUMN provenance BLOB");
+	s->lacks_provenance = s->lacks_provenance && r < 0;
+	if (r == 0 && s->lacks_functions) {
+		r = trace_store_exec(s, add_functions_sql);
+		s->lacks_functions = r < 0;
+		if (r < 0)
+			trace_store_rollback(s);
+	}
+	return r < 0 ? r : prepare_statements(s);
 }
 
 int trace_store_start(struct trace_store *s)
@@ -268,17 +300,6 @@ static int open_database(struct trace_store *s)
 	return 0;
 }
 
-static int prepare_statements(struct trace_store *s)
-{
-	int r = 0;
-
-	for (enum statement i = 0; r == 0 && i < N_STATEMENTS; i++) {
-		if (!s->lacks_provenance || !needs_provenance(i))
-			r = prepare(s, i);
-	}
-	return r;
-}
-
 int trace_store_create(const char *path, const struct trace_about *about, struct trace_store **ret)
 {
 	auto_release(store_free) struct trace_store *s = store_new(path);
@@ -342,7 +363,7 @@ static int check_identity(struct trace_store *s)
 int trace_store_open(const char *path, struct trace_store **ret)
 {
 	auto_release(store_free) struct trace_store *s = store_new(path);
-	int64_t n_columns = 0;
+	int64_t n_columns = 0, n_tables = 0;
 	struct stat st;
 	int r;
 
@@ -360,9 +381,15 @@ int trace_store_open(const char *path, struct trace_store **ret)
 			       "SELECT count(*) FROM pragma_table_info('blocks')"
 			       " WHERE name = 'provenance'",
 			       &n_columns);
+	if (r == 0)
+		r = get_number(s,
+			       "SELECT count(*) FROM sqlite_schema"
+			       " WHERE type = 'table' AND name = 'functions'",
+			       &n_tables);
 	if (r < 0)
 		return r;
 	s->lacks_provenance = n_columns == 0;
+	s->lacks_functions = n_tables == 0;
 	/* What fails now is for want of a table or a column. */
 	r = prepare_statements(s);
 	if (r < 0)

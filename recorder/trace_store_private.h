@@ -24,6 +24,7 @@ enum statement {
 	CHANGE_BLOCK,
 	EXTEND_BLOCK,
 	SET_LINE,
+	SET_FUNCTION,
 	SET_WAITS,
 	ADD_WAIT_TOTALS,
 	DELETE_WAIT_TOTALS,
@@ -35,6 +36,7 @@ enum statement {
 	COUNT_FREE_PAGES,
 	NEXT_BLOCK,
 	DELETE_LINES,
+	DELETE_FUNCTIONS,
 	DELETE_BLOCK,
 	DELETE_GAPS,
 	RAISE_META,
@@ -49,7 +51,8 @@ struct trace_store {
 	sqlite3_stmt *statements[N_STATEMENTS];
 	char *path;
 	char *wal_path;
-	bool lacks_provenance;	  /* the column, until trace_store_start() */
+	/* Until trace_store_start(): a column, a table. */
+	bool lacks_provenance, lacks_functions;
 	uint64_t checkpointed_ns; /* at first: as if, so that one is due soon */
 };
 

@@ -95,6 +95,7 @@ static const struct off_stretch *complete_off(struct trace_writer *w, struct thr
 		t->off.reason = found->reason;
 		t->off.native = found->native;
 	}
+	t->off.is_gil = wait_texts_is_gil(w->texts, t->off.reason);
 	t->off.idle = t->off.state == WAIT_FOR_SOMETHING && is_idle(w, t, t->off.reason);
 	return &t->off;
 }
@@ -148,10 +149,13 @@ static void set_stack(struct trace_writer *w, struct thread *t, const struct rec
 	t->stack = xgrow(t->stack, &t->cap_stack, (size_t)r->keep + r->n_frames, sizeof(*t->stack));
 	t->depth = r->keep;
 	for (uint32_t i = 0; i < r->n_frames; i++) {
+		const struct code *c = &w->codes[r->frames[i].code - w->first_code];
+
 		t->stack[t->depth++] = (struct stack_frame){
 		    .code = r->frames[i].code,
 		    .line = r->frames[i].line > 0 ? r->frames[i].line : 0,
-		    .file = w->codes[r->frames[i].code - w->first_code].file,
+		    .file = c->file,
+		    .function = c->function,
 		};
 	}
 }
@@ -298,6 +302,23 @@ static uint32_t find_file(struct trace_writer *w, const struct record_code *r)
 	return file;
 }
 
+/* A function that was made again is the same one, as for readers. Names are not kept. */
+static uint32_t find_function(struct trace_writer *w, const struct code *c)
+{
+	uint32_t hash = hash_fold(hash_mix(c->name_hash, c->file)), n = (uint32_t)w->n_codes;
+
+	HASH_INDEX_FOR_EACH(&w->functions, hash, at, id)
+	{
+		const struct code *other = &w->codes[id];
+
+		if (other->file == c->file && other->name_len == c->name_len &&
+		    other->name_hash == c->name_hash)
+			return other->function;
+	}
+	hash_index_add(&w->functions, hash, n);
+	return w->first_code + n;
+}
+
 static int put_code(struct trace_writer *w, const struct record_code *r)
 {
 	size_t text_len = r->h.size - sizeof(*r);
@@ -307,7 +328,7 @@ static int put_code(struct trace_writer *w, const struct record_code *r)
 	    r->name_len > text_len - r->file_len)
 		return -EINVAL;
 	w->codes = xgrow(w->codes, &w->cap_codes, w->n_codes + 1, sizeof(*w->codes));
-	c = &w->codes[w->n_codes++];
+	c = &w->codes[w->n_codes];
 	*c = (struct code){
 	    .file = find_file(w, r),
 	    .first_line = r->first_line,
@@ -315,6 +336,9 @@ static int put_code(struct trace_writer *w, const struct record_code *r)
 	    .name_len = r->name_len,
 	};
 	memcpy(c->name, r->text + r->file_len, r->name_len);
+	c->name_hash = hash_bytes(c->name, c->name_len);
+	c->function = find_function(w, c);
+	w->n_codes++;
 	return 0;
 }
 
@@ -503,6 +527,7 @@ void trace_writer_free_thread(struct thread *t)
 		return;
 	block_builder_free(t->builder);
 	free(t->stored.lines);
+	free(t->stored.functions);
 	wait_findings_done(&t->findings);
 	free(t->stack);
 	free(t);

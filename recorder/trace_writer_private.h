@@ -36,6 +36,8 @@ struct thread {
 
 struct code {
 	uint32_t file;
+	uint32_t function; /* the first one in that file with that name: its code object */
+	uint64_t name_hash;
 	int32_t first_line;
 	char *name; /* NULL once it is stored */
 	size_t name_len;
@@ -53,6 +55,7 @@ struct trace_writer {
 	uint32_t first_thread;
 	struct code *codes; /* by id - first_code */
 	size_t n_codes, cap_codes, n_codes_stored;
+	struct hash_index functions; /* the first of each, by its place in codes */
 	struct thread **threads; /* by id; NULL where there is none */
 	size_t n_threads;
 	struct wait_findings early; /* of threads whose record has not come yet */

@@ -148,13 +148,26 @@ uint32_t wait_texts_native(struct wait_texts *w, const struct wait_about *about)
 	return id;
 }
 
-uint32_t wait_texts_polled(const struct wait_texts *w, uint32_t reason)
+static const struct reason_row *reason_of(const struct wait_texts *w, uint32_t reason)
 {
 	const struct texts *t = &w->reasons;
 
-	return reason >= t->first && reason - t->first < t->n
-		   ? t->items[reason - t->first].reason.polled
-		   : 0;
+	return reason >= t->first && reason - t->first < t->n ? &t->items[reason - t->first].reason
+							      : NULL;
+}
+
+uint32_t wait_texts_polled(const struct wait_texts *w, uint32_t reason)
+{
+	const struct reason_row *row = reason_of(w, reason);
+
+	return row ? row->polled : 0;
+}
+
+int wait_texts_is_gil(const struct wait_texts *w, uint32_t reason)
+{
+	const struct reason_row *row = reason_of(w, reason);
+
+	return row && strcmp(row->kind, "gil") == 0;
 }
 
 int wait_texts_has_new(const struct wait_texts *w)

@@ -24,6 +24,8 @@ uint32_t wait_texts_reason(struct wait_texts *w, const struct wait_about *about)
 uint32_t wait_texts_native(struct wait_texts *w, const struct wait_about *about);
 /* How many descriptors that reason waits for at once. */
 uint32_t wait_texts_polled(const struct wait_texts *w, uint32_t reason);
+/* bool: it is an interpreter's lock */
+int wait_texts_is_gil(const struct wait_texts *w, uint32_t reason);
 
 /* bool */
 int wait_texts_has_new(const struct wait_texts *w);
