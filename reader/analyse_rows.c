@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows from the line index, with a walk over no more than what the index can't tell. */
+/* Rows from the indexes, with a walk over no more than what these can't tell. */
 #include "reader/analyse_rows.h"
 
 #include <errno.h>
@@ -48,17 +48,18 @@ static void note(int *error, int r)
 
 struct interval {
 	const struct analysis *a;
-	struct line_sums *sums;
+	struct line_sums *sums;	    /* by line, or */
+	struct analysis_rows *rows; /* by function */
+	int64_t from_block;	    /* those before have no index */
 	uint64_t observed_ns;
 	int64_t *whole; /* blocks that lie inside */
 	size_t n_whole, cap_whole;
 };
 
-/* What a walk finds from start_ns to end_ns of one thread, by line. */
-static int walk_part(const struct analysis *a, uint16_t thread, uint64_t start_ns, uint64_t end_ns,
-		     struct analysis_rows *ret)
+/* What a walk finds from start_ns to end_ns of one thread. */
+static int walk_part(const struct row_walk *what, uint16_t thread, uint64_t start_ns,
+		     uint64_t end_ns, struct analysis_rows *ret)
 {
-	const struct row_walk what = {.a = a};
 	const struct selection part = {
 	    .since_ns = start_ns,
 	    .until_ns = end_ns,
@@ -66,7 +67,7 @@ static int walk_part(const struct analysis *a, uint16_t thread, uint64_t start_n
 	    .n_threads = 1,
 	};
 
-	return analysis_walk(&what, &part, ret);
+	return analysis_walk(what, &part, ret);
 }
 
 static uint64_t less(uint64_t a, uint64_t b)
@@ -74,22 +75,35 @@ static uint64_t less(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
+static void add_sums(struct trace_line *to, const struct trace_line *l)
+{
+	to->visits += l->visits;
+	to->self_ns += l->self_ns;
+	to->total_ns += l->total_ns;
+	to->wait_ns += l->wait_ns;
+	to->ready_ns += l->ready_ns;
+	to->gil_ns += l->gil_ns;
+}
+
 static int add_partial_block(struct interval *in, const struct block_row *b, uint64_t start_ns,
 			     uint64_t end_ns)
 {
+	const struct row_walk what = {
+	    .a = in->a,
+	    .by_function = in->rows,
+	    .is_filtered = in->rows,
+	};
 	struct analysis_rows part = {0};
-	int r = walk_part(in->a, b->thread, start_ns, end_ns, &part);
+	int r = walk_part(&what, b->thread, start_ns, end_ns, &part);
 
 	for (size_t i = 0; i < part.n; i++) {
 		const struct trace_line *l = &part.rows[i].sum;
-		struct trace_line *sum = line_sums_get(in->sums, l->file, l->line);
 
-		sum->visits += l->visits;
-		sum->self_ns += l->self_ns;
-		sum->total_ns += l->total_ns;
-		sum->wait_ns += l->wait_ns;
-		sum->ready_ns += l->ready_ns;
-		sum->gil_ns += l->gil_ns;
+		add_sums(
+		    in->rows
+			? &analysis_rows_get(in->rows, l->file, l->line, part.rows[i].code)->sum
+			: line_sums_get(in->sums, l->file, l->line),
+		    l);
 	}
 	in->observed_ns += part.observed_ns;
 	analysis_rows_done(&part);
@@ -104,7 +118,7 @@ static int add_block(struct interval *in, const struct block_row *b)
 
 	if (start_ns > end_ns || (start_ns == end_ns && b->first_ns < b->last_ns))
 		return 0;
-	if (start_ns != b->first_ns || end_ns != b->last_ns)
+	if (start_ns != b->first_ns || end_ns != b->last_ns || b->id < in->from_block)
 		return add_partial_block(in, b, start_ns, end_ns);
 	in->whole = xgrow(in->whole, &in->cap_whole, in->n_whole + 1, sizeof(*in->whole));
 	in->whole[in->n_whole++] = b->id;
@@ -134,6 +148,37 @@ static int compare_blocks(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+struct function_adder {
+	const struct analysis *a;
+	struct analysis_rows *rows;
+};
+
+/* In the row that a walk would find. */
+static void add_function(void *ctx, uint32_t id, const struct trace_line *sum)
+{
+	const struct function_adder *f = ctx;
+	const struct trace_code *code = trace_get_code(f->a->trace, id);
+	uint32_t function = 0, file = 0;
+	int32_t line = 0;
+
+	if (code) {
+		function = code->function;
+		file = code->file;
+		line = trace_get_code(f->a->trace, function)->first_line;
+	}
+	if (analysis_filter_has_file(&f->a->filter, file) &&
+	    analysis_filter_has_code(&f->a->filter, function))
+		add_sums(&analysis_rows_get(f->rows, file, line, function)->sum, sum);
+}
+
+static int add_functions(const struct analysis *a, int64_t first, int64_t last,
+			 struct analysis_rows *ret)
+{
+	struct function_adder adder = {a, ret};
+
+	return trace_each_function(a->trace, first, last, add_function, &adder);
+}
+
 /* Most of them follow one another: a few questions instead of one for each. */
 static int add_whole_blocks(struct interval *in)
 {
@@ -144,24 +189,33 @@ static int add_whole_blocks(struct interval *in)
 	for (size_t i = 0, end; i < in->n_whole; i = end) {
 		for (end = i + 1; end < in->n_whole && in->whole[end] == in->whole[end - 1] + 1;)
 			end++;
-		note(&error, trace_add_block_lines(in->a->trace, in->whole[i], in->whole[end - 1],
-						   in->sums));
+		note(&error, in->rows
+				 ? add_functions(in->a, in->whole[i], in->whole[end - 1], in->rows)
+				 : trace_add_block_lines(in->a->trace, in->whole[i],
+							 in->whole[end - 1], in->sums));
 	}
+	return error;
+}
+
+static int add_interval(struct interval *in)
+{
+	const struct selection *s = in->a->selection;
+	int error = 0;
+
+	for (size_t i = 0; i < s->n_threads; i++)
+		note(&error, add_thread(in, s->threads[i]));
+	note(&error, add_whole_blocks(in));
+	free(in->whole);
 	return error;
 }
 
 static int sum_interval(const struct analysis *a, struct line_sums *sums, uint64_t *ret_observed_ns)
 {
-	struct interval in = {.a = a, .sums = sums};
-	const struct selection *s = a->selection;
-	int error = 0;
+	struct interval in = {.a = a, .sums = sums, .from_block = INT64_MIN};
+	int r = add_interval(&in);
 
-	for (size_t i = 0; i < s->n_threads; i++)
-		note(&error, add_thread(&in, s->threads[i]));
-	note(&error, add_whole_blocks(&in));
-	free(in.whole);
 	*ret_observed_ns = in.observed_ns;
-	return error;
+	return r;
 }
 
 /* --- all of it --- */
@@ -172,6 +226,25 @@ static int sum_whole(const struct analysis *a, struct line_sums *sums, uint64_t 
 	int error = 0;
 
 	note(&error, trace_add_lines(a->trace, sums));
+	note(&error, trace_summarise(a->trace, &summary));
+	*ret_observed_ns = summary.observed_ns;
+	return error;
+}
+
+/* By function, where the trace has an index of them from that block on. */
+static int sum_functions(const struct analysis *a, int64_t from_block, struct analysis_rows *ret,
+			 uint64_t *ret_observed_ns)
+{
+	struct interval in = {.a = a, .rows = ret, .from_block = from_block};
+	struct trace_summary summary;
+	int error = 0;
+
+	if (!a->selection->is_whole || from_block != INT64_MIN) {
+		error = add_interval(&in);
+		*ret_observed_ns = in.observed_ns;
+		return error;
+	}
+	note(&error, add_functions(a, INT64_MIN, INT64_MAX, ret));
 	note(&error, trace_summarise(a->trace, &summary));
 	*ret_observed_ns = summary.observed_ns;
 	return error;
@@ -204,29 +277,43 @@ static void drop_empty(struct analysis_rows *rows)
 	hash_index_done(&rows->index);
 }
 
-int analysis_sum(const struct analysis *a, struct analysis_rows *ret)
+/* By line, or by a walk over all of it. */
+static int sum_lines(const struct analysis *a, struct analysis_rows *ret, uint64_t *ret_observed_ns)
 {
 	struct line_sums sums = {0};
-	struct row_walk what = {
+	const struct row_walk what = {
 	    .a = a,
 	    .by_function = a->by_function,
 	    .with_durations = a->with_percentiles,
 	    .is_filtered = true,
 	};
-	uint64_t observed_ns = 0, alive_ns = 0;
 	int error = 0;
 
-	*ret = (struct analysis_rows){0};
-	note(&error, a->selection->is_whole ? sum_whole(a, &sums, &observed_ns)
-					    : sum_interval(a, &sums, &observed_ns));
+	note(&error, a->selection->is_whole ? sum_whole(a, &sums, ret_observed_ns)
+					    : sum_interval(a, &sums, ret_observed_ns));
 	if (a->by_function || a->with_percentiles || a->filter.has_codes)
 		note(&error, analysis_walk(&what, a->selection, ret));
 	else
 		take_lines(a, &sums, ret);
+	line_sums_done(&sums);
+	return error;
+}
+
+int analysis_sum(const struct analysis *a, struct analysis_rows *ret)
+{
+	int64_t functions_from = INT64_MAX;
+	uint64_t observed_ns = 0, alive_ns = 0;
+	int error = 0;
+
+	*ret = (struct analysis_rows){0};
+	if (a->by_function && !a->with_percentiles)
+		note(&error, trace_functions_from(a->trace, &functions_from));
+	note(&error, functions_from < INT64_MAX
+			 ? sum_functions(a, functions_from, ret, &observed_ns)
+			 : sum_lines(a, ret, &observed_ns));
 	drop_empty(ret);
 	note(&error, analysis_alive_ns(a, &alive_ns));
 	ret->observed_ns = observed_ns;
 	ret->unobserved_ns = less(alive_ns, observed_ns);
-	line_sums_done(&sums);
 	return error;
 }

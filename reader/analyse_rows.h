@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The numbers behind the tables of lines and functions. Of lines they are sums over the line index,
- * and only blocks that an interval covers in part are decoded; functions, the lines of one
- * function, and durations need a walk over all that is selected.
+ * The numbers behind the tables of lines and functions. They are sums over the indexes of these,
+ * and only blocks that an interval covers in part, or that have no index of functions, are decoded;
+ * the lines of one function, and durations, need a walk over all that is selected.
  */
 #ifndef READER_ANALYSE_ROWS_H
 #define READER_ANALYSE_ROWS_H

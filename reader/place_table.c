@@ -28,10 +28,6 @@ struct place_table {
 	struct walk_place *places;
 	size_t n_places, cap_places;
 	struct hash_index place_index;
-	/* The first code object of each function: one that was made again is the same function. */
-	uint32_t *functions;
-	size_t n_functions, cap_functions;
-	struct hash_index function_index;
 };
 
 struct place_table *place_table_new(struct trace *t)
@@ -48,30 +44,9 @@ void place_table_free(struct place_table *p)
 		return;
 	hash_index_done(&p->known_index);
 	hash_index_done(&p->place_index);
-	hash_index_done(&p->function_index);
 	free(p->known);
 	free(p->places);
-	free(p->functions);
 	free(p);
-}
-
-static uint32_t find_function(struct place_table *p, const struct trace_code *code)
-{
-	uint32_t hash = hash_fold(hash_mix(hash_bytes(code->name, code->name_len), code->file));
-
-	HASH_INDEX_FOR_EACH(&p->function_index, hash, at, id)
-	{
-		const struct trace_code *other = trace_get_code(p->trace, p->functions[id]);
-
-		if (other->file == code->file && other->name_len == code->name_len &&
-		    !memcmp(other->name, code->name, code->name_len))
-			return other->id;
-	}
-	p->functions =
-	    xgrow(p->functions, &p->cap_functions, p->n_functions + 1, sizeof(*p->functions));
-	p->functions[p->n_functions] = code->id;
-	hash_index_add(&p->function_index, hash, (uint32_t)p->n_functions++);
-	return code->id;
 }
 
 static uint32_t find_place(struct place_table *p, struct block_line line)
@@ -81,7 +56,7 @@ static uint32_t find_place(struct place_table *p, struct block_line line)
 	uint32_t hash;
 
 	if (code) {
-		place.code = find_function(p, code);
+		place.code = code->function;
 		place.file = code->file;
 	}
 	hash = hash_fold(hash_mix(place.code, (uint32_t)place.line));

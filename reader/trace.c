@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hash_index.h"
 #include "common/cleanup.h"
 #include "common/pack.h"
 #include "common/xalloc.h"
@@ -264,9 +265,27 @@ static void load_files(struct trace *t)
 	}
 }
 
+static uint32_t find_function(const struct trace *t, struct hash_index *index,
+			      const struct trace_code *code)
+{
+	uint32_t hash = hash_fold(hash_mix(hash_bytes(code->name, code->name_len), code->file));
+
+	HASH_INDEX_FOR_EACH(index, hash, at, id)
+	{
+		const struct trace_code *other = &t->codes[id];
+
+		if (other->file == code->file && other->name_len == code->name_len &&
+		    !memcmp(other->name, code->name, code->name_len))
+			return other->id;
+	}
+	hash_index_add(index, hash, (uint32_t)(code - t->codes));
+	return code->id;
+}
+
 static void load_codes(struct trace *t)
 {
 	auto_stmt sqlite3_stmt *st = NULL;
+	struct hash_index functions = {0};
 
 	t->codes_loaded = 1;
 	if (trace_prepare(t, "SELECT id, file, first_line, qualname FROM code ORDER BY id", &st) <
@@ -281,7 +300,9 @@ static void load_codes(struct trace *t)
 		c->file = (uint32_t)sqlite3_column_int64(st, 1);
 		c->first_line = sqlite3_column_int(st, 2);
 		c->name = column_dup(st, 3, &c->name_len);
+		c->function = find_function(t, &functions, c);
 	}
+	hash_index_done(&functions);
 }
 
 /* Both structs start with their id, by which they are sorted. */

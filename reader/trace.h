@@ -113,6 +113,7 @@ struct trace_file {
 struct trace_code {
 	uint32_t id;
 	uint32_t file;
+	uint32_t function; /* the first of that file and name: what is made again is the same one */
 	int32_t first_line;
 	char *name;
 	size_t name_len;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Queries on the line index; see reader/trace_lines.h. */
+/* Queries on the indexes of lines and functions; see reader/trace_lines.h. */
 #include "reader/trace_lines.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "reader/trace_private.h"
 
@@ -141,5 +142,68 @@ int trace_sum_lines(struct trace *t, struct trace_line **ret, size_t *ret_n)
 	int r = trace_add_lines(t, &sums);
 
 	*ret = line_sums_steal(&sums, ret_n);
+	return r;
+}
+
+/* --- functions --- */
+
+#define FUNCTION_COLUMNS                                                                  \
+	"SELECT code, calls, self_ns, total_ns, wait_ns, ready_ns, gil_ns FROM functions" \
+	" WHERE block BETWEEN ? AND ?"
+
+/* Of a statement that gives one number, or nothing. */
+static int get_number(struct trace *t, const char *sql, int64_t *ret)
+{
+	auto_stmt sqlite3_stmt *st = NULL;
+	int r = trace_prepare(t, sql, &st);
+
+	if (r == 0)
+		r = trace_next_row(t, st);
+	if (r == 1)
+		*ret = sqlite3_column_int64(st, 0);
+	return r < 0 ? r : 0;
+}
+
+int trace_functions_from(struct trace *t, int64_t *ret_block)
+{
+	auto_stmt sqlite3_stmt *st = NULL;
+	int64_t from = INT64_MIN, oldest = 0;
+	int r;
+
+	*ret_block = INT64_MAX;
+	/* There is no such table. */
+	if (trace_prepare(t, FUNCTION_COLUMNS, &st) < 0)
+		return 0;
+	r = get_number(t, "SELECT value FROM meta WHERE key = '" META_FUNCTIONS_FROM "'", &from);
+	if (r == 0)
+		r = get_number(t, "SELECT min(id) FROM blocks", &oldest);
+	if (r == 0)
+		*ret_block = from <= oldest ? INT64_MIN : from;
+	return r;
+}
+
+int trace_each_function(struct trace *t, int64_t first, int64_t last,
+			void (*on_function)(void *ctx, uint32_t code, const struct trace_line *sum),
+			void *ctx)
+{
+	auto_stmt sqlite3_stmt *st = NULL;
+	int r = trace_prepare(t, FUNCTION_COLUMNS, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, first);
+	sqlite3_bind_int64(st, 2, last);
+	while ((r = trace_next_row(t, st)) == 1) {
+		const struct trace_line sum = {
+		    .visits = trace_column_u64(st, 1),
+		    .self_ns = trace_column_u64(st, 2),
+		    .total_ns = trace_column_u64(st, 3),
+		    .wait_ns = trace_column_u64(st, 4),
+		    .ready_ns = trace_column_u64(st, 5),
+		    .gil_ns = trace_column_u64(st, 6),
+		};
+
+		on_function(ctx, (uint32_t)sqlite3_column_int64(st, 0), &sum);
+	}
 	return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sums over the line index, of the whole trace or of some of its blocks. A part of reader/trace.h,
- * with its conventions.
+ * Sums over the indexes of lines and of functions, of the whole trace or of some of its blocks. A
+ * part of reader/trace.h, with its conventions.
  */
 #ifndef READER_TRACE_LINES_H
 #define READER_TRACE_LINES_H
@@ -34,5 +34,19 @@ void line_sums_done(struct line_sums *sums);
 int trace_add_lines(struct trace *t, struct line_sums *sums);
 /* The same of the blocks with these ids, the last one among them. */
 int trace_add_block_lines(struct trace *t, int64_t first, int64_t last, struct line_sums *sums);
+
+/*
+ * From which block on the trace has an index of functions: INT64_MIN when it is there for all of
+ * them, INT64_MAX for none. A trace of an earlier program that was gone on with has it of a part.
+ */
+int trace_functions_from(struct trace *t, int64_t *ret_block);
+/*
+ * Call on_function for each function of each of the blocks with these ids, the last one among them.
+ * @code  any code object of the function
+ * @sum   its file and line are not set; its visits are calls
+ */
+int trace_each_function(struct trace *t, int64_t first, int64_t last,
+			void (*on_function)(void *ctx, uint32_t code, const struct trace_line *sum),
+			void *ctx);
 
 #endif

@@ -275,8 +275,7 @@ static bool clip(const struct block_builder *b, uint64_t *start_ns, uint64_t end
 static struct waits_undo list_wait(struct block_builder *b, uint64_t start_ns, uint64_t end_ns,
 				   const struct off_stretch *off, bool goes_on)
 {
-	const struct line_totals *line =
-	    &b->sources[line_at(b, b->depth - 1)->source].totals;
+	const struct line_totals *line = &b->sources[line_at(b, b->depth - 1)->source].totals;
 
 	return block_waits_add(&b->waits, b->first_ns, start_ns, end_ns, off, line->file,
 			       line->line, goes_on);

@@ -16,7 +16,7 @@ struct packer;
 
 struct stack_frame {
 	uint32_t code;
-	int32_t line;  /* 0: unknown */
+	int32_t line;	   /* 0: unknown */
 	uint32_t file;	   /* of the code */
 	uint32_t function; /* the same for all code objects of one function; any number */
 };

@@ -92,8 +92,8 @@ static const char *const statement_sql[N_STATEMENTS] = {
 
 /* Functions are known from the first block on that is written when the table is there. */
 static const char add_functions_sql[] =
-    "BEGIN;" TRACE_FUNCTIONS_SQL
-    "INSERT OR REPLACE INTO meta SELECT '" META_FUNCTIONS_FROM "', coalesce(max(id), 0) + 1"
+    "BEGIN;" TRACE_FUNCTIONS_SQL "INSERT OR REPLACE INTO meta SELECT '" META_FUNCTIONS_FROM
+    "', coalesce(max(id), 0) + 1"
     " FROM blocks; COMMIT;";
 
 static bool has_what_it_needs(const struct trace_store *s, enum statement which)

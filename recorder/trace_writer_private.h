@@ -56,7 +56,7 @@ struct trace_writer {
 	struct code *codes; /* by id - first_code */
 	size_t n_codes, cap_codes, n_codes_stored;
 	struct hash_index functions; /* the first of each, by its place in codes */
-	struct thread **threads; /* by id; NULL where there is none */
+	struct thread **threads;     /* by id; NULL where there is none */
 	size_t n_threads;
 	struct wait_findings early; /* of threads whose record has not come yet */
 

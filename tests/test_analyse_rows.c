@@ -92,7 +92,8 @@ START_TEST(short_waits_go_to_the_functions_of_their_lines)
 	auto_free char *lines = NULL, *functions = NULL;
 
 	write_whole();
-	run_sql("UPDATE lines SET wait_ns = wait_ns + 40000000 WHERE line = 5");
+	run_sql("UPDATE lines SET wait_ns = wait_ns + 40000000 WHERE line = 5;"
+		"DROP TABLE functions");
 	lines = RUN(cmd_analyse, EXIT_OK, "--format", "csv");
 	functions = RUN(cmd_analyse, EXIT_OK, "--format", "csv", "-f");
 	assert_ms(number(lines, "line", "5", "wait_ns"), 542);
@@ -108,6 +109,8 @@ START_TEST(waits_for_the_gil_have_a_column)
 
 	write_whole();
 	run_sql("UPDATE reasons SET kind = 'gil' WHERE kind = 'read'");
+	/* In the index of functions they are as they were found. */
+	run_sql("DROP TABLE functions");
 	csv = RUN(cmd_analyse, EXIT_OK, "--format", "csv", "--sort-column", "gil");
 	assert_ms(number(csv, "line", "5", "gil_ns"), 500);
 	assert_ms(number(csv, "line", "6", "gil_ns"), 2500);
@@ -194,6 +197,151 @@ START_TEST(a_walk_agrees_with_the_index)
 				      (unsigned long long)b);
 		}
 	}
+}
+END_TEST
+
+/* What the table says by function. */
+static char *by_function(const char *option, const char *value, const char *more, const char *v)
+{
+	if (more)
+		return RUN(cmd_analyse, EXIT_OK, "-f", "--format", "csv", option, value, more, v);
+	if (option)
+		return RUN(cmd_analyse, EXIT_OK, "-f", "--format", "csv", option, value);
+	return RUN(cmd_analyse, EXIT_OK, "-f", "--format", "csv");
+}
+
+static const char *const functions_of[][4] = {
+    {NULL},
+    {"--thread", "1"},
+    {"--function", "work"},
+    {"--file", "app.py", "--thread", "2"},
+    {"--since", "+600ms", "--until", "+200ms"},
+    {"--since", "+100ms", "--until", "+3s"},
+    {"--since", "+650ms"},
+};
+
+#define N_QUESTIONS (sizeof(functions_of) / sizeof(functions_of[0]))
+
+/* All questions, as the trace is after each of these statements. */
+static void assert_same_functions(const char *const *sql, size_t n_sql)
+{
+	char *expected[N_QUESTIONS];
+
+	for (size_t q = 0; q < N_QUESTIONS; q++) {
+		const char *const *o = functions_of[q];
+
+		expected[q] = by_function(o[0], o[1], o[2], o[3]);
+	}
+	for (size_t s = 0; s < n_sql; s++) {
+		run_sql(sql[s]);
+		for (size_t q = 0; q < N_QUESTIONS; q++) {
+			const char *const *o = functions_of[q];
+			auto_free char *found = by_function(o[0], o[1], o[2], o[3]);
+
+			ck_assert_str_eq(found, expected[q]);
+		}
+	}
+	for (size_t q = 0; q < N_QUESTIONS; q++)
+		free(expected[q]);
+}
+
+START_TEST(the_index_of_functions_agrees_with_a_walk)
+{
+	static const char *const sql[] = {
+	    /* A trace of an earlier program that was gone on with has it of some blocks. */
+	    "INSERT INTO meta SELECT 'functions_from_block', max(id) FROM blocks;"
+	    "DELETE FROM functions WHERE block < (SELECT max(id) FROM blocks)",
+	    "UPDATE meta SET value = value + 1 WHERE key = 'functions_from_block';"
+	    "DELETE FROM functions",
+	    "DROP TABLE functions",
+	};
+
+	write_whole();
+	assert_same_functions(sql, sizeof(sql) / sizeof(sql[0]));
+}
+END_TEST
+
+static uint32_t random_below(uint32_t limit)
+{
+	static uint32_t seed = 1;
+
+	seed = seed * 1664525u + 1013904223u;
+	return (uint32_t)((uint64_t)seed * limit >> 32);
+}
+
+/* Code objects 2 and 4 are one function, and 5 is of that name in another file. */
+static struct trace_writer *writer_of_five_codes(void)
+{
+	struct trace_about about = test_about;
+	struct trace_writer *w;
+
+	about.edges = "exact";
+	ck_assert_int_eq(trace_writer_create(db_path, &about, test_read_source, NULL, &w), 0);
+	put_thread(w, 1, AT(0));
+	put_thread(w, 2, AT(0));
+	put_code(w, 1, source_path, "main");
+	put_code(w, 2, source_path, "work");
+	put_code(w, 3, source_path, "f");
+	put_code(w, 4, source_path, "work");
+	put_code(w, 5, "/other/app.py", "work");
+	return w;
+}
+
+/* Calls, returns, recursion, lines that change, waits, gaps, and many blocks. */
+static void write_at_random(void)
+{
+	struct trace_writer *w = writer_of_five_codes();
+	uint32_t depth[3] = {0};
+	uint64_t now_ns = AT(0);
+
+	for (int i = 0; i < 20000; i++) {
+		uint16_t thread = (uint16_t)(1 + random_below(2));
+		uint32_t keep =
+		    depth[thread] - random_below(depth[thread] < 3 ? depth[thread] + 1 : 3);
+		uint32_t n = random_below(keep > 12 ? 1 : 3);
+		struct record_frame frames[2];
+
+		for (uint32_t k = 0; k < n; k++) {
+			frames[k].code = 1 + random_below(5);
+			frames[k].line = (int32_t)(frames[k].code * 10 + random_below(3));
+		}
+		now_ns += 1000 + random_below(900000);
+		ck_assert_int_eq(put_stack(w, thread, now_ns, keep, frames, n), 0);
+		depth[thread] = keep + n;
+		if (random_below(3) == 0) {
+			uint64_t start_ns = now_ns + random_below(5000);
+
+			now_ns = start_ns + random_below(random_below(9) ? 400000 : 9000000);
+			put_off(w, thread, start_ns, now_ns,
+				random_below(3) ? EDGE_WAITING : EDGE_READY, 0);
+		}
+		if (i % 5000 == 4999) {
+			put_gap(w, 0, now_ns, now_ns + 1000000, GAP_RING_FULL);
+			now_ns += 1000000;
+		}
+		ck_assert_int_eq(trace_writer_tick(w, now_ns), 0);
+	}
+	ck_assert_int_eq(trace_writer_close(w, now_ns + 1000, "stopped"), 0);
+}
+
+START_TEST(the_index_of_functions_agrees_with_a_walk_over_many_blocks)
+{
+	static const char *const sql[] = {"DROP TABLE functions"};
+
+	write_at_random();
+	assert_same_functions(sql, 1);
+}
+END_TEST
+
+START_TEST(the_index_of_functions_is_what_is_read)
+{
+	auto_free char *found = NULL;
+
+	write_whole();
+	run_sql("UPDATE functions SET calls = calls + 40; UPDATE blocks SET data = x'00'");
+	found = by_function(NULL, NULL, NULL, NULL);
+	ck_assert_uint_eq(number(found, "function", "work", "calls") % 40, 2);
+	ck_assert_uint_ge(number(found, "function", "work", "calls"), 42);
 }
 END_TEST
 
@@ -418,13 +566,14 @@ START_TEST(a_damaged_block_is_told_and_the_rest_shown)
 
 	write_whole();
 	run_sql("UPDATE blocks SET data = x'00' WHERE thread = 1");
-	functions = RUN(cmd_analyse, EXIT_NO_TRACE, "-f");
+	functions = RUN(cmd_analyse, EXIT_NO_TRACE, "-f", "--percentiles");
 	assert_has(functions, "  work\n");
 	assert_has(functions, "damaged: what could be read is shown\n");
 	part = RUN(cmd_analyse, EXIT_NO_TRACE, "--since", "+600ms", "--until", "+100ms");
 	assert_has(part, "app.py:6");
-	/* The index is whole. */
+	/* The indexes are whole. */
 	free(RUN_PLAIN(cmd_analyse));
+	free(RUN(cmd_analyse, EXIT_OK, "-f"));
 }
 END_TEST
 
@@ -473,6 +622,9 @@ int main(void)
 	tcase_add_test(tc, an_interval_cuts_lines_and_waits);
 	tcase_add_test(tc, intervals_add_up_to_the_whole);
 	tcase_add_test(tc, a_walk_agrees_with_the_index);
+	tcase_add_test(tc, the_index_of_functions_agrees_with_a_walk);
+	tcase_add_test(tc, the_index_of_functions_agrees_with_a_walk_over_many_blocks);
+	tcase_add_test(tc, the_index_of_functions_is_what_is_read);
 	tcase_add_test(tc, files_and_functions_can_be_picked);
 	tcase_add_test(tc, visits_have_percentiles);
 	tcase_add_test(tc, a_line_that_runs_again_is_another_visit);

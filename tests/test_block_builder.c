@@ -64,6 +64,16 @@ static void finish(uint64_t end_ns, const struct off_stretch *going_on)
 	block_builder_encode(builder, START_NS + end_ns, going_on, packer, &nothing, &block);
 }
 
+static const struct function_totals *function_of(uint32_t function)
+{
+	for (size_t i = 0; i < block.n_functions; i++) {
+		if (block.functions[i].function == function)
+			return &block.functions[i];
+	}
+	ck_abort_msg("nothing of function %u", (unsigned)function);
+	return NULL;
+}
+
 static void assert_line(int32_t line, uint64_t self_ns, uint64_t wait_ns, uint64_t ready_ns)
 {
 	for (size_t i = 0; i < block.n_lines; i++) {
@@ -81,6 +91,54 @@ static void assert_line(int32_t line, uint64_t self_ns, uint64_t wait_ns, uint64
 	}
 	ck_abort_msg("line %d is not there", (int)line);
 }
+
+/* One that is made again is the same one: of it only the line changes. */
+START_TEST(functions_are_entered_and_there_once)
+{
+	const struct stack_frame other_line[] = {
+	    {.code = 1, .line = LINE_AFTER, .file = FILE_ID},
+	};
+	const struct stack_frame made_again[] = {
+	    {.code = 2, .line = LINE_BEFORE, .file = FILE_ID},
+	    {.code = 1, .line = LINE_AFTER, .file = FILE_ID},
+	};
+	const struct stack_frame another = {.code = 3, .line = 1, .file = FILE_ID, .function = 3};
+
+	block_builder_step(builder, START_NS + 64000, 0, other_line, 1, (struct step_source){0});
+	block_builder_step(builder, START_NS + 128000, 0, made_again, 2, (struct step_source){0});
+	block_builder_step(builder, START_NS + 192000, 2, &another, 1, (struct step_source){0});
+	block_builder_step(builder, START_NS + 256000, 1, NULL, 0, (struct step_source){0});
+	finish(320000, NULL);
+	ck_assert_uint_eq(block.n_functions, 2);
+	/* That on the stack at the start did not come. */
+	ck_assert_uint_eq(function_of(0)->calls, 1);
+	ck_assert_uint_eq(function_of(0)->self_ns, 320000 - 64000);
+	ck_assert_uint_eq(function_of(0)->total_ns, 320000);
+	ck_assert_uint_eq(function_of(3)->calls, 1);
+	ck_assert_uint_eq(function_of(3)->self_ns, 64000);
+	ck_assert_uint_eq(function_of(3)->total_ns, 64000);
+}
+END_TEST
+
+START_TEST(functions_have_the_waits_for_the_gil_that_are_listed)
+{
+	struct off_stretch s = stretch(1 * MS, 3 * MS, WAIT_FOR_SOMETHING);
+
+	s.is_gil = true;
+	block_builder_off(builder, &s);
+	s = stretch(4 * MS, 4 * MS + MS / 2, WAIT_FOR_SOMETHING);
+	s.is_gil = true;
+	block_builder_off(builder, &s);
+	off(5 * MS, 7 * MS, WAIT_FOR_SOMETHING);
+	s = stretch(8 * MS, 9 * MS, WAIT_FOR_SOMETHING);
+	s.is_gil = true;
+	finish(9 * MS, &s);
+	ck_assert_uint_eq((function_of(0)->wait_ns + MS / 10) / (MS / 2), 11);
+	ck_assert_uint_eq((function_of(0)->gil_ns + MS / 10) / (MS / 2), 6);
+	ck_assert_uint_eq(function_of(0)->ready_ns, 0);
+	ck_assert_uint_eq(function_of(0)->self_ns, block.lines[0].self_ns);
+}
+END_TEST
 
 START_TEST(time_off_belongs_to_the_line_on_top)
 {
@@ -149,6 +207,8 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, functions_are_entered_and_there_once);
+	tcase_add_test(tc, functions_have_the_waits_for_the_gil_that_are_listed);
 	tcase_add_test(tc, time_off_belongs_to_the_line_on_top);
 	tcase_add_test(tc, what_is_before_the_last_event_does_not_count);
 	tcase_add_test(tc, what_ended_before_the_last_event_is_lost);

@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/xalloc.h"
 #include "recorder/trace_writer.h"
+#include "reader/trace_lines.h"
 #include "tests/support/trace_check.h"
 #include "tests/support/trace_records.h"
 
@@ -198,13 +199,14 @@ START_TEST(counters_go_on)
 END_TEST
 
 /* As earlier programs made it. */
-static void drop_provenance(void)
+static void drop_news(void)
 {
 	sqlite3 *db = NULL;
 
 	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
 	ck_assert_int_eq(
-	    sqlite3_exec(db, "ALTER TABLE blocks DROP COLUMN provenance", NULL, NULL, NULL),
+	    sqlite3_exec(db, "ALTER TABLE blocks DROP COLUMN provenance; DROP TABLE functions",
+			 NULL, NULL, NULL),
 	    SQLITE_OK);
 	sqlite3_close(db);
 }
@@ -215,6 +217,16 @@ static int64_t n_provenance_columns(void)
 				    " WHERE name = 'provenance'");
 }
 
+static int64_t functions_from(void)
+{
+	struct trace *t = check_open(folder);
+	int64_t from = 0;
+
+	ck_assert_int_eq(trace_functions_from(t, &from), 0);
+	trace_close(t);
+	return from;
+}
+
 START_TEST(a_trace_of_an_earlier_program_gets_what_it_lacks)
 {
 	uint64_t counts[N_PROVENANCES];
@@ -222,13 +234,15 @@ START_TEST(a_trace_of_an_earlier_program_gets_what_it_lacks)
 	struct trace *t;
 
 	killed_after(record_and_store);
-	drop_provenance();
+	drop_news();
 	t = check_open(folder); /* can be read as it is */
 	ck_assert_uint_eq(check_summary(t).n_events, 3);
 	trace_close(t);
+	ck_assert(functions_from() == INT64_MAX);
 	/* Refused: then it stays what it was. */
 	ck_assert_int_eq(try_resume(T(1), &w), -EEXIST);
 	ck_assert_int_eq(n_provenance_columns(), 0);
+	ck_assert(functions_from() == INT64_MAX);
 
 	w = resume(T(5000));
 	ck_assert_int_eq(n_provenance_columns(), 1);
@@ -243,6 +257,9 @@ START_TEST(a_trace_of_an_earlier_program_gets_what_it_lacks)
 	ck_assert_uint_eq(counts[PROVENANCE_OBSERVED], 3);
 	ck_assert_uint_eq(counts[PROVENANCE_EXACT], 2);
 	trace_close(t);
+	/* Of the two blocks that were there the functions are not known. */
+	ck_assert_int_eq(functions_from(), 3);
+	ck_assert_int_eq(check_number(folder, "SELECT min(block) FROM functions"), 3);
 
 	/* Counted on. */
 	w = resume(T(7000));
@@ -263,9 +280,10 @@ END_TEST
 START_TEST(one_of_an_earlier_program_that_is_ended_stays_as_it_is)
 {
 	killed_after(record_and_store);
-	drop_provenance();
+	drop_news();
 	ck_assert_int_eq(trace_writer_end_abandoned(path, "recorder died"), 0);
 	ck_assert_int_eq(n_provenance_columns(), 0);
+	ck_assert(functions_from() == INT64_MAX);
 	check_integrity(folder);
 }
 END_TEST

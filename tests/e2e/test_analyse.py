@@ -121,6 +121,19 @@ class Phases(unittest.TestCase):
         self.assertGreaterEqual(functions["main"]["total_ns"],
                                 max(row["total_ns"] for row in functions.values()))
 
+    def test_the_index_of_functions_is_what_a_walk_finds(self):
+        walked = self.copy("DROP TABLE functions")
+        for part in ((), ("--since", "30%", "--until", "70%"), ("--function", "sleep_*")):
+            found = [analyse_json("--by", "function", "-l", 1000, *part, trace)
+                     for trace in (self.trace, walked)]
+            for rows in found:
+                rows.pop("trace", None)
+                for row in rows["functions"]:
+                    # Waits are listed in units of a microsecond.
+                    row.pop("gil_ns", None)
+            with self.subTest(part=part):
+                self.assertEqual(*found)
+
     def test_an_interval_has_what_happened_in_it(self):
         whole = self.rows()
         start = next(when for when, name in self.phases[3:] if name == "sleep_first")
@@ -265,7 +278,7 @@ class Phases(unittest.TestCase):
                          "n_events, data) SELECT id + 1, thread, last_ns, last_ns + 1000000, "
                          "lowest_depth, 1, substr(data, 1, length(data) / 2) FROM blocks "
                          "WHERE id = (SELECT max(id) FROM blocks)")
-        done = analyse("--by", "function", path, status=NO_TRACE)
+        done = analyse("--by", "function", "--percentiles", path, status=NO_TRACE)
         self.assertIn("sleep_first", done.stdout)
         self.assertIn("damaged: what could be read is shown", done.stderr)
 
