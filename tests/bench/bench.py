@@ -397,11 +397,12 @@ def reading_time(command, trace, cold):
 
 
 # What is asked of a large trace, and in how many seconds the answer is to be there.
-READINGS = {"info": 0.3, "analyse": 0.3, "analyse --since 10.5% --until 90.5%": 1}
+READINGS = {"info": 0.3, "analyse": 0.3, "analyse --since 10.5% --until 90.5%": 1,
+            "analyse --by function": 0.3, "analyse --by function --since 10.5% --until 90.5%": 1}
 
 
 # Those that decode every event, and how many of them a second of CPU time.
-DECODING = {"export --format collapsed": 20e6, "analyse --by function": None}
+DECODING = {"export --format collapsed": 20e6, "analyse --by function --percentiles": None}
 
 
 def decoding_rate(command, trace, transitions):
@@ -412,7 +413,7 @@ def decoding_rate(command, trace, transitions):
 
 
 def measure_reading(options, report):
-    report.head(f"{'':66}warm      cold   (medians of {2 * options.repeat + 1}, in seconds)")
+    report.head(f"{'':82}warm      cold   (medians of {2 * options.repeat + 1}, in seconds)")
     with tempfile.TemporaryDirectory(prefix="trackexec-bench-") as folder:
         for transitions in (options.transitions // 50, options.transitions):
             trace = os.path.join(folder, str(transitions))
@@ -421,7 +422,7 @@ def measure_reading(options, report):
             for command, goal_s in READINGS.items():
                 warm, cold = ([reading_time(command, trace, is_cold)
                                for _ in range(2 * options.repeat + 1)] for is_cold in (False, True))
-                report.row(f"{command:40} {transitions:11,} {size >> 20:4} MiB "
+                report.row(f"{command:56} {transitions:11,} {size >> 20:4} MiB "
                            f"{median(warm):10.3f} {median(cold):9.3f}", command=command,
                            transitions=transitions, bytes=size, warm_s=warm, cold_s=cold)
                 if transitions == options.transitions:
@@ -430,7 +431,7 @@ def measure_reading(options, report):
         for command, goal in DECODING.items():
             rates = [decoding_rate(command, trace, transitions)
                      for _ in range(options.repeat)]
-            report.row(f"{command:40} {median(rates):13,.0f} events/s of CPU", command=command,
+            report.row(f"{command:56} {median(rates):13,.0f} events/s of CPU", command=command,
                        rates=rates)
             if goal:
                 report.goal(f"{command}, events/s of CPU", median(rates), goal, higher=True, digits=0)

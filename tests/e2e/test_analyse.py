@@ -254,8 +254,8 @@ class Phases(unittest.TestCase):
         return path
 
     def test_an_empty_trace_is_no_error(self):
-        path = self.copy("DELETE FROM lines", "DELETE FROM waits", "DELETE FROM blocks",
-                         "DELETE FROM threads")
+        path = self.copy("DELETE FROM lines", "DELETE FROM functions", "DELETE FROM waits",
+                         "DELETE FROM blocks", "DELETE FROM threads")
         for option, text in (("-l20", "No line of the followed code was seen."),
                              ("-f", "No function of the followed code was seen."),
                              ("--waits", "No wait of the followed code was seen")):
