@@ -123,12 +123,10 @@ static inline void end(struct presence *p, uint64_t offset_ns)
 		p->total_ns += offset_ns - p->since_ns;
 }
 
-static struct code_line *push(struct block_builder *b, const struct stack_frame *f,
-			      uint64_t offset_ns)
+static uint32_t find_line(struct block_builder *b, const struct stack_frame *f)
 {
 	uint32_t line =
 	    block_encoder_line(b->encoder, (struct block_line){.code = f->code, .line = f->line});
-	struct code_line *l;
 
 	if (line == b->n_lines) {
 		b->lines = xgrow(b->lines, &b->cap_lines, line + 1, sizeof(*b->lines));
@@ -137,13 +135,18 @@ static struct code_line *push(struct block_builder *b, const struct stack_frame 
 		    .function = find_function(b, f->function),
 		};
 	}
+	return line;
+}
+
+static void push(struct block_builder *b, uint32_t line, uint64_t offset_ns)
+{
+	const struct code_line *l = &b->lines[line];
+
 	if (b->depth == b->cap_stack)
 		b->stack = xgrow(b->stack, &b->cap_stack, b->depth + 1, sizeof(*b->stack));
 	b->stack[b->depth++] = line;
-	l = &b->lines[line];
 	begin(&b->sources[l->source].presence, offset_ns);
 	begin(&b->functions[l->function].presence, offset_ns);
-	return l;
 }
 
 static void pop(struct block_builder *b, uint64_t offset_ns)
@@ -152,6 +155,27 @@ static void pop(struct block_builder *b, uint64_t offset_ns)
 
 	end(&b->sources[l->source].presence, offset_ns);
 	end(&b->functions[l->function].presence, offset_ns);
+}
+
+/* Returns whether it is a line of the function on top: then that frame is on it from now on. */
+static bool move(struct block_builder *b, uint32_t line, uint64_t offset_ns)
+{
+	const struct code_line *from = line_at(b, b->depth - 1), *to = &b->lines[line];
+
+	if (from->function != to->function)
+		return false;
+	end(&b->sources[from->source].presence, offset_ns);
+	begin(&b->sources[to->source].presence, offset_ns);
+	b->stack[b->depth - 1] = line;
+	return true;
+}
+
+static void add_entry(struct block_builder *b, uint32_t line)
+{
+	struct line_totals *t = &b->sources[b->lines[line].source].totals;
+
+	t->visits++;
+	t->entries++;
 }
 
 static void add_self(struct block_builder *b, uint64_t until_ns)
@@ -170,7 +194,7 @@ struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_fr
 	b->lowest_depth = depth;
 	b->min_wait_ns = WAIT_LISTED_NS;
 	for (uint32_t i = 0; i < depth; i++)
-		push(b, &stack[i], 0);
+		push(b, find_line(b, &stack[i]), 0);
 	block_encoder_start(b->encoder, b->stack, depth);
 	return b;
 }
@@ -187,24 +211,22 @@ void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep
 	uint64_t units = (time_ns - b->first_ns) >> BLOCK_TIME_SHIFT;
 	uint64_t offset_ns = units << BLOCK_TIME_SHIFT;
 	uint32_t top = b->depth ? b->stack[b->depth - 1] : BLOCK_NO_LINE;
-	uint32_t n_popped = (uint32_t)b->depth - keep, left = UINT32_MAX;
+	uint32_t n_popped = (uint32_t)b->depth - keep;
 
 	add_self(b, offset_ns);
 	b->last_offset_ns = offset_ns;
-	if (n_popped && n_frames)
-		left = line_at(b, keep)->function;
-	while (b->depth > keep)
+	while (b->depth > keep + (n_frames ? 1 : 0))
 		pop(b, offset_ns);
 	for (uint32_t i = 0; i < n_frames; i++) {
-		const struct code_line *l = push(b, &frames[i], offset_ns);
-		struct line_totals *t = &b->sources[l->source].totals;
+		uint32_t line = find_line(b, &frames[i]);
 
-		t->visits++;
-		t->entries++;
-		/* One that comes in place of a frame of its function is that frame, on another
-		 * line. */
-		if (i > 0 || l->function != left)
-			b->functions[l->function].calls++;
+		add_entry(b, line);
+		if (i == 0 && n_popped && move(b, line, offset_ns))
+			continue;
+		if (i == 0 && n_popped)
+			pop(b, offset_ns);
+		push(b, line, offset_ns);
+		b->functions[b->lines[line].function].calls++;
 	}
 	if (n_frames == 0 && b->depth)
 		b->sources[line_at(b, b->depth - 1)->source].totals.visits++;
