@@ -199,11 +199,6 @@ void replay_bounds(const struct replay *r, uint64_t *ret_start_ns, uint64_t *ret
 
 /* --- where we are --- */
 
-const char *provenance_name(enum provenance p)
-{
-	return p == PROVENANCE_OBSERVED ? "observed" : "unknown";
-}
-
 void replay_arrived(struct replay *r)
 {
 	r->stack_is_known = false;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/cleanup.h"
+#include "common/trace_schema.h"
 #include "reader/clock_map.h"
 #include "reader/cursor.h"
 #include "reader/source_text.h"
@@ -54,10 +55,6 @@ enum trace_end {
 enum trace_end replay_trace_end(const struct replay *r);
 
 /* --- where we are --- */
-
-/* How an event is known. */
-enum provenance { PROVENANCE_OBSERVED };
-const char *provenance_name(enum provenance p);
 
 /* The present position, seen from the selected frame. */
 struct place {
