@@ -29,6 +29,7 @@ enum gap_reason {
 	GAP_DISK_FULL,	     /* events could not be stored */
 	GAP_RECORDER_PAUSED, /* the recorder itself was not running (stopped, starved, suspended) */
 	GAP_RECORDER_ABSENT, /* nobody recorded: the recorder was restarted or crashed */
+	GAP_LINES_LOST,	     /* of exact mode: what the interpreter told found no room */
 	N_GAP_REASONS,
 };
 

@@ -77,6 +77,8 @@ void sampler_free(struct sampler *s)
 {
 	if (!s)
 		return;
+	exact_source_free(s->exact_new);
+	sampler_exact_end(s);
 	for (size_t i = 0; i < s->n_tracks; i++)
 		sampler_free_track(s, s->tracks[i]);
 	edges_free(s->edges);
@@ -431,11 +433,26 @@ static void end_round(struct sampler *s, uint64_t now_ns)
 	pace_end_round(&s->pace, &seen, now_ns);
 }
 
+/* In exact mode what comes is taken from rings: rounds have another pace, and none is missed. */
+static uint64_t wait_for_lines(struct sampler *s, uint64_t now_ns)
+{
+	struct pace_pause pause;
+
+	sampler_sleep_until(now_ns + sampler_exact_pause(s));
+	now_ns = clock_monotonic_ns();
+	adopt_rate(s, now_ns);
+	pace_rest_over(&s->pace, now_ns, 0);
+	pace_begin_round(&s->pace, now_ns, &pause);
+	return now_ns;
+}
+
 /* Returns the time, which is that of the next round unless we are to stop. */
 static uint64_t wait_for_round(struct sampler *s, uint64_t now_ns, const atomic_bool *stop)
 {
 	struct pace_pause pause;
 
+	if (s->exact)
+		return wait_for_lines(s, now_ns);
 	/* Each look at a thread reads the clock, but there may have been none. */
 	if (now_ns < s->pace.due_ns || now_ns == s->pace.started_ns)
 		now_ns = clock_monotonic_ns();
@@ -477,6 +494,7 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 
 	begin(s, now_ns);
 	while (r == 0 && !atomic_load_explicit(stop, memory_order_relaxed)) {
+		sampler_exact_take(s, now_ns);
 		r = round_of_looks(s, &now_ns);
 		s->is_quiet &= r == 0;
 		r = settle_failure(s, r, now_ns);
@@ -487,6 +505,8 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 			now_ns = wait_for_round(s, now_ns, stop);
 		}
 	}
+	sampler_exact_take(s, clock_monotonic_ns());
+	sampler_exact_end(s);
 	if (r == -ESRCH) {
 		/* What was read last can't be proven any more, but nor can it have changed. */
 		ring_publish(s->ring);

@@ -160,6 +160,11 @@ static void note_used(struct sampler *s, struct py_code *code)
 	s->used[s->n_used++] = code;
 }
 
+bool sampler_is_followed(const struct sampler *s, const char *file, const char *name)
+{
+	return follow_file(s->config->follow, s->config->packages, file, name);
+}
+
 /* The followed frames of the snapshot into s->now. Returns their number, or -1: ring full. */
 static int64_t collect_followed(struct sampler *s, uint64_t now_ns)
 {
@@ -173,8 +178,7 @@ static int64_t collect_followed(struct sampler *s, uint64_t now_ns)
 
 		note_used(s, code);
 		if (code->followed < 0)
-			code->followed = follow_file(s->config->follow, s->config->packages,
-						     code->file, code->name);
+			code->followed = sampler_is_followed(s, code->file, code->name);
 		if (!code->followed)
 			continue;
 		if (!code->id && !announce_code(s, code, now_ns))

@@ -11,6 +11,7 @@
 #include "recorder/python/py_runtime.h"
 #include "recorder/python/py_threads.h"
 #include "recorder/sampler.h"
+#include "recorder/sampler_exact.h"
 
 /* A thread of the target as the sampler follows it. */
 struct track {
@@ -133,6 +134,11 @@ struct sampler {
 	bool is_watch_wanted;	     /* a thread was switched in: the GILs may have new holders */
 	int wake_fd; /* readable: something changed that concerns a sampler at rest */
 
+	struct exact *exact; /* NULL: the mode is not on */
+	_Atomic(struct exact_source *) exact_new;
+	_Atomic bool is_exact_new; /* that is to be adopted, also when it is NULL */
+	struct exact_progress exact_progress;
+
 	uint64_t round_ns, last_round_ns; /* when this one began, and the one before */
 	uint64_t gap_end_ns;		  /* of the last gap that was told */
 	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
@@ -153,6 +159,11 @@ void sampler_plan_list(struct sampler *s);
 int sampler_watch_gils(struct sampler *s);
 struct track *sampler_find_track(const struct sampler *s, remote_addr tstate);
 void sampler_free_track(struct sampler *s, struct track *t);
+/*
+ * A thread that the interpreter's list does not show, or not yet. Listed as long as that is not
+ * read again. NULL: there are too many.
+ */
+struct track *sampler_add_unlisted(struct sampler *s, uint32_t tid);
 
 /* --- sampler_edges.c --- */
 
@@ -218,6 +229,7 @@ void sampler_sleep_until(uint64_t ns);
 
 /* Tell the writer what is new in s->snap, a snapshot of this thread taken at now_ns. */
 void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns);
+bool sampler_is_followed(const struct sampler *s, const char *file, const char *name);
 /* The thread is gone. */
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns);
 void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
@@ -261,6 +273,18 @@ struct record_stack *sampler_append_stack(struct sampler *s, uint32_t n_frames);
 /* As sampler_emit_off(), in whatever batch there is. */
 bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 			unsigned was, bool is_open);
+
+/* --- sampler_exact.c --- */
+
+/* Take what the probes have told until then; begin, or end, when that is asked for. Returns whether
+ * there is nothing left. */
+bool sampler_exact_take(struct sampler *s, uint64_t now_ns);
+/* Take what has come, and no more than that. */
+void sampler_exact_catch_up(struct sampler *s);
+void sampler_exact_end(struct sampler *s);
+void sampler_exact_forget(struct sampler *s, const struct track *t);
+/* How long to leave the rings alone. */
+uint64_t sampler_exact_pause(const struct sampler *s);
 
 /* --- sampler_told.c --- */
 

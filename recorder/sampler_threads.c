@@ -26,6 +26,7 @@ struct track *sampler_find_track(const struct sampler *s, remote_addr tstate)
 
 void sampler_free_track(struct sampler *s, struct track *t)
 {
+	sampler_exact_forget(s, t);
 	sampler_unlink_edge(s, t);
 	py_stack_free(t->stack);
 	free(t->last);
@@ -33,12 +34,12 @@ void sampler_free_track(struct sampler *s, struct track *t)
 	free(t);
 }
 
-static void add_track(struct sampler *s, const struct py_thread *id)
+static struct track *add_track(struct sampler *s, const struct py_thread *id)
 {
 	struct track *t;
 
 	if (s->next_thread >= MAX_THREAD_NUMBER)
-		return;
+		return NULL;
 	t = xcalloc(1, sizeof(*t));
 	t->id = *id;
 	t->stack = py_stack_new(id->tstate);
@@ -48,6 +49,38 @@ static void add_track(struct sampler *s, const struct py_thread *id)
 	s->tracks = xgrow(s->tracks, &s->tracks_cap, s->n_tracks + 1, sizeof(s->tracks[0]));
 	s->tracks[s->n_tracks++] = t;
 	sampler_link_edge(s, t);
+	return t;
+}
+
+struct track *sampler_add_unlisted(struct sampler *s, uint32_t tid)
+{
+	const struct py_thread id = {.native_id = tid};
+
+	/* It may be there by now. */
+	s->list_due_ns = 0;
+	return add_track(s, &id);
+}
+
+/* The one that was added for this thread before it was listed, or NULL. */
+static struct track *find_unlisted(const struct sampler *s, const struct py_thread *id)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct track *t = s->tracks[i];
+
+		if (!t->id.tstate && !t->is_listed && id->native_id &&
+		    t->id.native_id == id->native_id)
+			return t;
+	}
+	return NULL;
+}
+
+/* The list shows it. */
+static void adopt_unlisted(struct track *t, const struct py_thread *id)
+{
+	t->id = *id;
+	t->is_listed = true;
+	py_stack_free(t->stack);
+	t->stack = py_stack_new(id->tstate);
 }
 
 static struct gil_watch *find_gil(struct sampler *s, remote_addr addr)
@@ -138,10 +171,16 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 		} else {
 			if (t)
 				t->id.tstate = 0; /* another thread lives there now */
-			add_track(s, &s->listed[i]);
+			t = find_unlisted(s, &s->listed[i]);
+			if (t)
+				adopt_unlisted(t, &s->listed[i]);
+			else
+				add_track(s, &s->listed[i]);
 		}
 		find_gil(s, s->listed[i].gil);
 	}
+	/* What they did last is told before their end. */
+	sampler_exact_catch_up(s);
 	drop_unlisted(s, now_ns);
 	atomic_store_explicit(&s->progress.threads, s->n_tracks, memory_order_relaxed);
 	return 0;

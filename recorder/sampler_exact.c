@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From what the interpreter's probes tell to the stacks of threads.
+ *
+ * Each thread has its frames, the followed ones and the others. They change with each entry and
+ * return; where they come from at first is a look at the thread, as the sampler makes them, of
+ * which what happened meanwhile is taken out again (exact_sync.c). The same is done when what is
+ * told does not fit to what is known, or some of it was lost: what is not certain is not told.
+ *
+ * What is told is what sys.settrace() would tell. The probes differ from it in two ways: the first
+ * line of a function is not told where it is the line of its definition too (a lambda), and after
+ * each await or yield from its line is told once more.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/xalloc.h"
+#include "recorder/exact_private.h"
+
+/* Room in the writer's ring without which records are left where they are. */
+#define ROOM_BYTES ((size_t)512 * 1024)
+/*
+ * Between looks into the rings, which hold what comes in a fifth of a second where it comes fast.
+ * What is told soon after it happened is resolved better: the frame is still there.
+ */
+#define BUSY_PAUSE_NS (2 * NS_PER_MS)
+#define IDLE_PAUSE_NS (10 * NS_PER_MS)
+/* Taken at a time, before other things have their turn. */
+#define TAKE_MAX 50000
+
+void exact_source_free(struct exact_source *source)
+{
+	if (!source)
+		return;
+	line_rings_free(source->rings);
+	free(source);
+}
+
+/* --- threads --- */
+
+static void free_thread(struct exact_thread *th)
+{
+	free(th->frames);
+	free(th->met);
+	free(th->lines);
+	free(th->events);
+	free(th);
+}
+
+static struct track *find_track(const struct sampler *s, uint32_t tid)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct track *t = s->tracks[i];
+
+		if (t->edge ? t->edge->tid == tid : t->id.native_id == tid)
+			return t;
+	}
+	return NULL;
+}
+
+static struct exact_thread *add_thread(struct sampler *s, struct track *t, uint32_t tid)
+{
+	struct exact *x = s->exact;
+	struct exact_thread *th = xcalloc(1, sizeof(*th));
+
+	th->tid = tid;
+	th->track = t;
+	x->threads = xgrow(x->threads, &x->cap, x->n + 1, sizeof(x->threads[0]));
+	x->threads[x->n++] = th;
+	return th;
+}
+
+static struct exact_thread *find_thread(struct exact *x, uint32_t tid)
+{
+	if (x->last && x->last->tid == tid)
+		return x->last;
+	for (size_t i = 0; i < x->n; i++) {
+		if (x->threads[i]->tid == tid)
+			return x->last = x->threads[i];
+	}
+	return NULL;
+}
+
+void exact_begin_telling(struct sampler *s, struct exact_thread *th, uint64_t time_ns)
+{
+	th->is_synced = true;
+	th->is_told = false;
+	sampler_told_begin(s, th->track, PROVENANCE_EXACT, time_ns);
+}
+
+void exact_lose_sync(struct sampler *s, struct exact_thread *th, uint64_t time_ns)
+{
+	if (th->is_synced)
+		sampler_told_end(s, th->track, time_ns);
+	th->is_synced = false;
+	exact_sync_begin(th);
+}
+
+/*
+ * One that was not there when this began: all that it ever did is told. It may be gone before it
+ * is ever seen in the interpreter's list, so it gets a track at once.
+ */
+static struct exact_thread *need_thread(struct sampler *s, const struct line_sample *sample)
+{
+	struct exact_thread *th = find_thread(s->exact, sample->tid);
+	struct track *t;
+
+	if (th)
+		return th;
+	t = find_track(s, sample->tid);
+	if (!t)
+		t = sampler_add_unlisted(s, sample->tid);
+	if (!t)
+		return NULL;
+	th = add_thread(s, t, sample->tid);
+	exact_begin_telling(s, th, sample->time_ns);
+	return th;
+}
+
+void sampler_exact_forget(struct sampler *s, const struct track *t)
+{
+	struct exact *x = s->exact;
+
+	for (size_t i = 0; x && i < x->n; i++) {
+		if (x->threads[i]->track != t)
+			continue;
+		if (x->last == x->threads[i])
+			x->last = NULL;
+		free_thread(x->threads[i]);
+		x->threads[i] = x->threads[--x->n];
+		return;
+	}
+}
+
+/*
+ * A thread that was started while the events were being opened can have them twice, by itself and
+ * from the one that started it. What came first counts.
+ */
+static bool is_double(struct exact *x, struct exact_thread *th, const struct line_sample *sample,
+		      const struct line_event *e)
+{
+	unsigned n = x->source->plan.request.n_probes;
+	uint64_t *event;
+
+	if (!th->events)
+		th->events = xcalloc((size_t)line_rings_n_cpus(x->source->rings) * n,
+				     sizeof(*th->events));
+	event = &th->events[sample->cpu * n + (unsigned)(e->probe - x->source->plan.probes)];
+	if (!*event)
+		*event = sample->event;
+	return *event != sample->event;
+}
+
+/* --- telling --- */
+
+static uint32_t told_depth(const struct exact_thread *th)
+{
+	return th->n ? th->frames[th->n - 1].depth + th->frames[th->n - 1].is_followed : 0;
+}
+
+/* The whole stack, up to a frame that is pending. */
+static bool tell_all(struct sampler *s, struct exact_thread *th, uint64_t time_ns)
+{
+	struct exact *x = s->exact;
+	uint32_t n = 0;
+
+	x->now = xgrow(x->now, &x->now_cap, th->n + 1, sizeof(x->now[0]));
+	for (size_t i = 0; i < th->n; i++) {
+		const struct exact_frame *f = &th->frames[i];
+
+		if (f->is_followed && !f->is_pending)
+			x->now[n++] = (struct record_frame){f->code, f->line};
+	}
+	return sampler_told_stack(s, th->track, time_ns, 0, x->now, n);
+}
+
+/* From here on the stack is as th->frames has it, of which all below `keep` is told. */
+static void tell(struct sampler *s, struct exact_thread *th, uint64_t time_ns, uint32_t keep,
+		 const struct exact_frame *top)
+{
+	struct record_frame frame = {0};
+	bool is_told = false;
+
+	if (top)
+		frame = (struct record_frame){top->code, top->line};
+	if (th->is_told)
+		is_told = sampler_told_stack(s, th->track, time_ns, keep, &frame, top ? 1 : 0);
+	if (!is_told)
+		tell_all(s, th, time_ns);
+	th->is_told = true;
+}
+
+static void tell_line(struct sampler *s, struct exact_thread *th, struct exact_frame *f,
+		      uint64_t time_ns)
+{
+	f->is_pending = false;
+	tell(s, th, time_ns, f->depth, f);
+}
+
+/* The first line of a function, where its probe does not tell it. */
+static void settle_first_line(struct sampler *s, struct exact_thread *th)
+{
+	struct exact_frame *f = th->n ? &th->frames[th->n - 1] : NULL;
+
+	if (f && f->is_pending)
+		tell_line(s, th, f, f->entered_ns);
+}
+
+static void pop(struct sampler *s, struct exact_thread *th, uint64_t time_ns)
+{
+	struct exact_frame *f = &th->frames[th->n - 1];
+
+	settle_first_line(s, th);
+	th->n--;
+	if (f->is_followed)
+		tell(s, th, time_ns, f->depth, NULL);
+}
+
+/* --- what happened --- */
+
+static bool is_of_frame(const struct exact_frame *f, const struct line_event *e, uint64_t addr)
+{
+	if (f->addr && addr)
+		return f->addr == addr;
+	return !f->file || (f->file == e->file && f->name == e->name);
+}
+
+/*
+ * Make the frame that this is about the top one: frames above it are gone, though that was not
+ * told. False: there is none.
+ */
+static bool find_frame(struct sampler *s, struct exact_thread *th, const struct line_event *e,
+		       uint64_t addr, uint64_t time_ns)
+{
+	size_t at = th->n;
+
+	if (at && is_of_frame(&th->frames[at - 1], e, addr))
+		return true;
+	while (addr && at && th->frames[at - 1].addr != addr)
+		at--;
+	if (!addr || !at)
+		return false;
+	while (th->n > at)
+		pop(s, th, time_ns);
+	return true;
+}
+
+static uint32_t id_of(struct sampler *s, struct exact_code *code, uint64_t now_ns)
+{
+	if (!code->id)
+		code->id = sampler_told_code(s, code->file, strlen(code->file), code->name,
+					     strlen(code->name), code->first_line, now_ns);
+	return code->id;
+}
+
+static struct exact_frame *push(struct exact_thread *th)
+{
+	uint32_t depth = told_depth(th);
+
+	th->frames = xgrow(th->frames, &th->cap, th->n + 1, sizeof(th->frames[0]));
+	th->frames[th->n] = (struct exact_frame){.depth = depth};
+	return &th->frames[th->n++];
+}
+
+/* Whether the line of this one is told once more after it has gone on there. */
+static bool awaits_at(const struct exact_code *code, int32_t line)
+{
+	for (unsigned i = 0; i < code->n_awaits; i++) {
+		if (code->awaits[i] == line)
+			return true;
+	}
+	return false;
+}
+
+static void on_entry(struct sampler *s, struct exact_thread *th, const struct line_event *e,
+		     const struct line_sample *sample, uint64_t addr)
+{
+	struct exact_code *code;
+	struct exact_frame *f;
+	bool is_followed;
+	uint32_t id = 0;
+
+	if (exact_codes_find(s->exact->codes, e, &sample->state, s->exact->now_ns, &code) < 0) {
+		exact_lose_sync(s, th, sample->time_ns);
+		return;
+	}
+	if (code->followed < 0)
+		code->followed = sampler_is_followed(s, code->file, code->name);
+	is_followed = code->followed;
+	if (is_followed && th->is_synced)
+		id = id_of(s, code, sample->time_ns);
+	if (th->is_synced)
+		settle_first_line(s, th);
+	if (th->n >= EXACT_FRAMES_MAX) {
+		exact_lose_sync(s, th, sample->time_ns);
+		return;
+	}
+	f = push(th);
+	f->addr = addr;
+	f->file = e->file;
+	f->name = e->name;
+	f->code = id;
+	f->line = e->line;
+	f->entered_ns = sample->time_ns;
+	f->is_followed = is_followed;
+	f->is_genexpr = code->is_genexpr;
+	f->begins_here = code->begins_here;
+	f->may_repeat = awaits_at(code, e->line);
+	if (!is_followed)
+		return;
+	/* One that begins tells its first line by itself; one that goes on does not. */
+	if (e->line == code->first_line && !f->may_repeat)
+		f->is_pending = true;
+	else if (th->is_synced)
+		tell(s, th, sample->time_ns, f->depth, f);
+}
+
+/* Whether a line was there before the one that is told now, but was not told. */
+static bool lacks_first_line(const struct exact_frame *f, const struct line_event *e)
+{
+	if (!f->is_pending || f->is_genexpr)
+		return false;
+	return f->begins_here < 0 ? e->line == f->line : f->begins_here;
+}
+
+static void on_line(struct sampler *s, struct exact_thread *th, const struct line_event *e,
+		    uint64_t addr, uint64_t time_ns)
+{
+	struct exact_frame *f = &th->frames[th->n - 1];
+	bool is_repeated = f->may_repeat && e->line == f->line;
+
+	f->may_repeat = false;
+	f->file = e->file;
+	f->name = e->name;
+	if (addr)
+		f->addr = addr;
+	if (is_repeated)
+		return;
+	if (f->is_followed && th->is_synced && lacks_first_line(f, e))
+		settle_first_line(s, th);
+	f->line = e->line;
+	if (f->is_followed && th->is_synced)
+		tell_line(s, th, f, time_ns);
+}
+
+static void on_event(struct sampler *s, struct exact_thread *th, const struct line_event *e,
+		     const struct line_sample *sample)
+{
+	struct exact *x = s->exact;
+	uint64_t addr = exact_codes_frame(x->codes, e, &sample->state, x->now_ns);
+
+	if (!th->is_synced) {
+		exact_sync_note(th, e, addr);
+		return;
+	}
+	if (e->kind == PROBE_ENTRY) {
+		on_entry(s, th, e, sample, addr);
+		return;
+	}
+	if (!find_frame(s, th, e, addr, sample->time_ns)) {
+		atomic_fetch_add_explicit(&s->exact_progress.resyncs, 1, memory_order_relaxed);
+		exact_lose_sync(s, th, sample->time_ns);
+		return;
+	}
+	if (e->kind == PROBE_LINE)
+		on_line(s, th, e, addr, sample->time_ns);
+	else
+		pop(s, th, sample->time_ns);
+}
+
+static void on_lost(struct sampler *s, const struct line_sample *sample)
+{
+	struct exact *x = s->exact;
+
+	atomic_fetch_add_explicit(&s->exact_progress.lost, sample->lost, memory_order_relaxed);
+	for (size_t i = 0; i < x->n; i++)
+		exact_lose_sync(s, x->threads[i], x->last_ns);
+	sampler_emit_gap(s, x->last_ns, sample->time_ns, GAP_LINES_LOST, sample->lost);
+	ring_publish(s->ring);
+}
+
+static void take_one(struct sampler *s, const struct line_sample *sample)
+{
+	struct exact *x = s->exact;
+	struct exact_thread *th;
+	struct line_event e;
+
+	if (line_plan_decode(&x->source->plan, sample, &e) < 0)
+		return;
+	x->n_events++;
+	th = need_thread(s, sample);
+	if (th && !is_double(x, th, sample, &e))
+		on_event(s, th, &e, sample);
+}
+
+bool exact_take_until(struct sampler *s, uint64_t until_ns)
+{
+	struct exact *x = s->exact;
+
+	for (unsigned i = 0; i < TAKE_MAX; i++) {
+		enum line_record kind;
+
+		/* They can wait where they are; what finds no room there is counted. */
+		if (ring_room(s->ring) < ROOM_BYTES)
+			return false;
+		kind = line_rings_next(x->source->rings, until_ns, &x->sample);
+		if (kind == LINE_NOTHING)
+			return true;
+		if (kind == LINE_LOST)
+			on_lost(s, &x->sample);
+		else
+			take_one(s, &x->sample);
+		x->last_ns = x->sample.time_ns;
+	}
+	return false;
+}
+
+/* --- beginning, end --- */
+
+static void begin(struct sampler *s, struct exact_source *source)
+{
+	struct exact *x = xcalloc(1, sizeof(*x));
+	uint64_t now_ns = clock_monotonic_ns();
+
+	x->source = source;
+	x->codes = exact_codes_new(s->mem, &s->py->layout, s->codes);
+	x->last_ns = now_ns;
+	/* Threads that come later have told all that they did. */
+	sampler_list_threads(s, now_ns);
+	s->exact = x;
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct track *t = s->tracks[i];
+
+		if (t->edge || t->id.native_id)
+			add_thread(s, t, t->edge ? t->edge->tid : (uint32_t)t->id.native_id);
+	}
+	atomic_store_explicit(&s->exact_progress.is_on, true, memory_order_relaxed);
+}
+
+void sampler_exact_end(struct sampler *s)
+{
+	struct exact *x = s->exact;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (!x)
+		return;
+	for (size_t i = 0; i < x->n; i++) {
+		exact_lose_sync(s, x->threads[i], now_ns);
+		free_thread(x->threads[i]);
+	}
+	exact_codes_free(x->codes);
+	exact_source_free(x->source);
+	free(x->threads);
+	free(x->now);
+	free(x);
+	s->exact = NULL;
+	atomic_store_explicit(&s->exact_progress.is_on, false, memory_order_relaxed);
+}
+
+static void adopt_source(struct sampler *s)
+{
+	struct exact_source *source;
+
+	if (!atomic_load_explicit(&s->is_exact_new, memory_order_acquire))
+		return;
+	atomic_store(&s->is_exact_new, false);
+	source = atomic_exchange(&s->exact_new, NULL);
+	if (s->exact) {
+		for (int i = 0; i < 100 && !exact_take_until(s, clock_monotonic_ns()); i++)
+			;
+		sampler_exact_end(s);
+	}
+	if (source)
+		begin(s, source);
+}
+
+void sampler_exact_catch_up(struct sampler *s)
+{
+	if (s->exact)
+		exact_take_until(s, clock_monotonic_ns());
+}
+
+bool sampler_exact_take(struct sampler *s, uint64_t now_ns)
+{
+	struct exact *x;
+	bool is_all;
+
+	adopt_source(s);
+	x = s->exact;
+	if (!x)
+		return true;
+	x->now_ns = now_ns;
+	is_all = exact_take_until(s, now_ns);
+	atomic_store_explicit(&s->exact_progress.events,
+			      atomic_load_explicit(&s->exact_progress.events,
+						   memory_order_relaxed) +
+				  x->n_events,
+			      memory_order_relaxed);
+	x->was_busy = x->n_events > 0;
+	x->n_events = 0;
+	if (is_all) {
+		exact_sync_threads(s);
+		for (size_t i = 0; i < x->n; i++) {
+			if (x->threads[i]->is_synced)
+				sampler_told_until(s, x->threads[i]->track, now_ns);
+		}
+	}
+	return is_all;
+}
+
+uint64_t sampler_exact_pause(const struct sampler *s)
+{
+	return s->exact->was_busy ? BUSY_PAUSE_NS : IDLE_PAUSE_NS;
+}
+
+void sampler_set_exact(struct sampler *s, struct exact_source *source)
+{
+	exact_source_free(atomic_exchange(&s->exact_new, source));
+	atomic_store_explicit(&s->is_exact_new, true, memory_order_release);
+	sampler_wake(s);
+}
+
+const struct exact_progress *sampler_get_exact_progress(const struct sampler *s)
+{
+	return &s->exact_progress;
+}
