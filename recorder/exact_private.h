@@ -57,6 +57,7 @@ struct exact {
 	uint64_t now_ns, last_ns; /* of the last record */
 	uint64_t n_events;
 	bool was_busy;
+	uint64_t n_new, eager_until_ns; /* see exact_codes_n_new() */
 };
 
 /* --- sampler_exact.c --- */

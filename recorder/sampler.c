@@ -78,7 +78,7 @@ void sampler_free(struct sampler *s)
 	if (!s)
 		return;
 	exact_source_free(s->exact_new);
-	sampler_exact_end(s);
+	sampler_exact_drop(s);
 	for (size_t i = 0; i < s->n_tracks; i++)
 		sampler_free_track(s, s->tracks[i]);
 	edges_free(s->edges);
@@ -505,8 +505,7 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 			now_ns = wait_for_round(s, now_ns, stop);
 		}
 	}
-	sampler_exact_take(s, clock_monotonic_ns());
-	sampler_exact_end(s);
+	sampler_exact_finish(s);
 	if (r == -ESRCH) {
 		/* What was read last can't be proven any more, but nor can it have changed. */
 		ring_publish(s->ring);

@@ -26,7 +26,12 @@
  * What is told soon after it happened is resolved better: the frame is still there.
  */
 #define BUSY_PAUSE_NS (2 * NS_PER_MS)
-#define IDLE_PAUSE_NS (10 * NS_PER_MS)
+#define IDLE_PAUSE_NS (1 * NS_PER_MS)
+/* So it is told at once for so long after a function that was not known. */
+#define EAGER_PAUSE_NS (20 * NS_PER_US)
+#define EAGER_NS       (20 * NS_PER_MS)
+/* At the end, what is left has to be read and stored within this time. */
+#define FINISH_NS (2 * NS_PER_S)
 /* Taken at a time, before other things have their turn. */
 #define TAKE_MAX 50000
 
@@ -320,7 +325,10 @@ static void on_entry(struct sampler *s, struct exact_thread *th, const struct li
 /* Whether a line was there before the one that is told now, but was not told. */
 static bool lacks_first_line(const struct exact_frame *f, const struct line_event *e)
 {
-	if (!f->is_pending || f->is_genexpr)
+	if (!f->is_pending)
+		return false;
+	/* One that goes on in its first line, mostly. */
+	if (f->is_genexpr && e->line == f->line)
 		return false;
 	return f->begins_here < 0 ? e->line == f->line : f->begins_here;
 }
@@ -439,7 +447,19 @@ static void begin(struct sampler *s, struct exact_source *source)
 	atomic_store_explicit(&s->exact_progress.is_on, true, memory_order_relaxed);
 }
 
-void sampler_exact_end(struct sampler *s)
+/* Returns whether there were any since the last time. */
+static bool count_events(struct sampler *s)
+{
+	uint64_t n = s->exact ? s->exact->n_events : 0;
+
+	if (n)
+		atomic_fetch_add_explicit(&s->exact_progress.events, n, memory_order_relaxed);
+	if (s->exact)
+		s->exact->n_events = 0;
+	return n > 0;
+}
+
+void sampler_exact_drop(struct sampler *s)
 {
 	struct exact *x = s->exact;
 	uint64_t now_ns = clock_monotonic_ns();
@@ -459,6 +479,17 @@ void sampler_exact_end(struct sampler *s)
 	atomic_store_explicit(&s->exact_progress.is_on, false, memory_order_relaxed);
 }
 
+void sampler_exact_finish(struct sampler *s)
+{
+	uint64_t until_ns = clock_monotonic_ns();
+
+	while (s->exact && !exact_take_until(s, until_ns) &&
+	       clock_monotonic_ns() - until_ns < FINISH_NS)
+		sampler_sleep_until(clock_monotonic_ns() + NS_PER_MS);
+	count_events(s);
+	sampler_exact_drop(s);
+}
+
 static void adopt_source(struct sampler *s)
 {
 	struct exact_source *source;
@@ -467,11 +498,8 @@ static void adopt_source(struct sampler *s)
 		return;
 	atomic_store(&s->is_exact_new, false);
 	source = atomic_exchange(&s->exact_new, NULL);
-	if (s->exact) {
-		for (int i = 0; i < 100 && !exact_take_until(s, clock_monotonic_ns()); i++)
-			;
-		sampler_exact_end(s);
-	}
+	if (s->exact)
+		sampler_exact_finish(s);
 	if (source)
 		begin(s, source);
 }
@@ -493,13 +521,10 @@ bool sampler_exact_take(struct sampler *s, uint64_t now_ns)
 		return true;
 	x->now_ns = now_ns;
 	is_all = exact_take_until(s, now_ns);
-	atomic_store_explicit(&s->exact_progress.events,
-			      atomic_load_explicit(&s->exact_progress.events,
-						   memory_order_relaxed) +
-				  x->n_events,
-			      memory_order_relaxed);
-	x->was_busy = x->n_events > 0;
-	x->n_events = 0;
+	x->was_busy = count_events(s);
+	if (exact_codes_n_new(x->codes) != x->n_new)
+		x->eager_until_ns = now_ns + EAGER_NS;
+	x->n_new = exact_codes_n_new(x->codes);
 	if (is_all) {
 		exact_sync_threads(s);
 		for (size_t i = 0; i < x->n; i++) {
@@ -512,7 +537,11 @@ bool sampler_exact_take(struct sampler *s, uint64_t now_ns)
 
 uint64_t sampler_exact_pause(const struct sampler *s)
 {
-	return s->exact->was_busy ? BUSY_PAUSE_NS : IDLE_PAUSE_NS;
+	const struct exact *x = s->exact;
+
+	if (x->now_ns < x->eager_until_ns)
+		return EAGER_PAUSE_NS;
+	return x->was_busy ? BUSY_PAUSE_NS : IDLE_PAUSE_NS;
 }
 
 void sampler_set_exact(struct sampler *s, struct exact_source *source)

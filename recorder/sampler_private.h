@@ -281,7 +281,9 @@ bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, u
 bool sampler_exact_take(struct sampler *s, uint64_t now_ns);
 /* Take what has come, and no more than that. */
 void sampler_exact_catch_up(struct sampler *s);
-void sampler_exact_end(struct sampler *s);
+/* Take all that is left, and end; the writer has to make room meanwhile. */
+void sampler_exact_finish(struct sampler *s);
+void sampler_exact_drop(struct sampler *s);
 void sampler_exact_forget(struct sampler *s, const struct track *t);
 /* How long to leave the rings alone. */
 uint64_t sampler_exact_pause(const struct sampler *s);

@@ -28,6 +28,8 @@
  */
 #define WAIT_IDLE_MS 50
 #define WAIT_BUSY_MS 10
+/* Each line of a program may fill the ring in a fifth of a second. */
+#define WAIT_EXACT_MS 2
 /* At low rates hardly anything can come, and there may be many workers like this one. */
 #define WAIT_REST_MS 300
 #define REST_MAX_HZ  1000
@@ -156,6 +158,8 @@ static int wait_ms(const struct worker *w, unsigned n_drained)
 {
 	if (n_drained == DRAIN_MAX)
 		return 0;
+	if (w->is_exact)
+		return n_drained ? WAIT_EXACT_MS : WAIT_IDLE_MS;
 	if (((w->rate_hz > 0 && w->rate_hz <= LONG_MAX_HZ) || is_resting(w)) && n_drained)
 		return WAIT_LONG_MS;
 	if ((w->rate_hz > 0 && w->rate_hz <= REST_MAX_HZ) || is_resting(w))
@@ -178,6 +182,10 @@ static void stop_sampling(struct worker *w)
 	while (drain_ring(w))
 		;
 	w->is_sampling = false;
+	w->is_exact = false;
+	line_ring_fds_done(&w->line_fds);
+	w->lines_base += atomic_load(&sampler_get_exact_progress(w->sampler)->events);
+	w->lost_base += atomic_load(&sampler_get_exact_progress(w->sampler)->lost);
 	w->base = w->counters;
 	w->next_code = sampler_next_code(w->sampler);
 	w->next_thread = sampler_next_thread(w->sampler);
@@ -253,6 +261,8 @@ static void on_target(struct worker *w, struct message *target)
 		}
 	}
 	reply.status = r;
+	reply.lines = w->line_plan.request;
+	reply.end = (uint64_t)-w->lines_status;
 	message_send(w->channel.sock, &reply);
 }
 
@@ -280,7 +290,16 @@ static void fill_totals(const struct worker *w, struct record_totals *ret)
 	    .dropped = sum_up(w->counters.dropped, N_DROP_REASONS),
 	    .gaps = w->n_gaps,
 	    .rate_hz = w->rate_hz,
+	    .lines = w->lines_base,
+	    .lines_lost = w->lost_base,
 	};
+	if (w->sampler) {
+		const struct exact_progress *lines = sampler_get_exact_progress(w->sampler);
+
+		ret->is_exact = atomic_load_explicit(&lines->is_on, memory_order_relaxed);
+		ret->lines += atomic_load_explicit(&lines->events, memory_order_relaxed);
+		ret->lines_lost += atomic_load_explicit(&lines->lost, memory_order_relaxed);
+	}
 	if (w->sampler)
 		ret->is_resting = atomic_load_explicit(
 		    &sampler_get_progress(w->sampler)->is_backed_off, memory_order_relaxed);
@@ -386,7 +405,7 @@ static void on_message(struct worker *w)
 	struct message m;
 	int r;
 
-	r = message_receive(w->channel.sock, &m);
+	r = channel_receive(&w->channel, &m);
 	if (r < 0) {
 		channel_want_stop(&w->channel, "recorder ended");
 		return;
@@ -406,6 +425,9 @@ static void on_message(struct worker *w)
 			message_close_fds(&m);
 		else
 			edge_rings_take(&w->edges, &m);
+		break;
+	case MSG_LINES:
+		worker_on_lines(w, &m);
 		break;
 	case MSG_STOP:
 		message_close_fds(&m);
@@ -444,7 +466,8 @@ int worker_run(int sock, const struct worker_config *config)
 	while (!w.is_done) {
 		struct pollfd p = {.fd = sock, .events = POLLIN};
 
-		if (poll(&p, 1, w.is_sampling ? wait_ms(&w, n_drained) : -1) > 0)
+		if (channel_has_message(&w.channel) ||
+		    poll(&p, 1, w.is_sampling ? wait_ms(&w, n_drained) : -1) > 0)
 			on_message(&w);
 		if (w.is_sampling) {
 			/* Why a thread waits is known before the record of its wait comes. */
@@ -459,7 +482,9 @@ int worker_run(int sock, const struct worker_config *config)
 			finish(&w);
 	}
 	ring_free(w.ring);
+	channel_done(&w.channel);
 	edge_rings_done(&w.edges);
+	line_ring_fds_done(&w.line_fds);
 	edge_inbox_free(w.edge_inbox);
 	close_p(&w.maps_fd);
 	close_p(&w.waits_sock);

@@ -12,6 +12,9 @@
 /* So long the texts at an address are believed to be the same. */
 #define RECHECK_NS NS_PER_S
 
+/* A code object that was not there any more is looked for again, so many times. */
+#define CODE_TRIES_MAX 256
+
 /* So often a register has to be right before it is taken to point to the frame. */
 #define FRAME_PROOFS 4
 /* At a probe where none is after so many, none is looked for any more. */
@@ -27,6 +30,7 @@ struct exact_codes {
 	struct hash_index index;
 	struct exact_code **items;
 	uint32_t n, cap;
+	uint64_t n_new;
 	/* By kind of probe: how often a register pointed to the frame; and which one does. */
 	uint32_t n_right[N_PROBE_KINDS][USDT_REGS_MAX];
 	uint32_t n_tries[N_PROBE_KINDS];
@@ -132,8 +136,13 @@ static void take_code(struct exact_codes *c, struct py_code *code, struct exact_
 	py_codes_load_lines(c->codes, code);
 	free(ret->name);
 	ret->name = xstrdup(code->name);
-	ret->first_line = code->first_line;
+	ret->first_line = ret->last_line = code->first_line;
+	for (uint32_t i = 0; i < code->n_units; i++) {
+		if (code->lines[i] > ret->last_line)
+			ret->last_line = code->lines[i];
+	}
 	ret->is_from_code = true;
+	ret->id = 0;
 	if (first + 1 < code->n_units)
 		ret->begins_here = code->lines[first + 1] == code->lines[first];
 	find_awaits(c, code, ret);
@@ -199,7 +208,7 @@ static struct exact_code *find_known(struct exact_codes *c, const struct line_ev
 }
 
 /*
- * One whose code object is known, with these names, the nearest above this line: a generator that
+ * One whose code object is known, with these names and this line, the innermost: a generator that
  * goes on is entered at the line where it stopped.
  */
 static void take_from_sibling(struct exact_codes *c, struct exact_code *ret)
@@ -210,14 +219,16 @@ static void take_from_sibling(struct exact_codes *c, struct exact_code *ret)
 		const struct exact_code *code = c->items[i];
 
 		if (code->file_at == ret->file_at && code->name_at == ret->name_at &&
-		    code != ret && code->first_line <= ret->line &&
-		    (!best || code->first_line > best->first_line))
+		    code->is_from_code && code != ret && code->first_line <= ret->line &&
+		    code->last_line >= ret->line && (!best || code->first_line > best->first_line))
 			best = code;
 	}
 	if (!best)
 		return;
 	ret->first_line = best->first_line;
-	ret->is_from_code = best->is_from_code;
+	ret->last_line = best->last_line;
+	ret->is_from_code = true;
+	ret->id = 0;
 	ret->begins_here = best->begins_here;
 	memcpy(ret->awaits, best->awaits, sizeof(ret->awaits));
 	ret->n_awaits = best->n_awaits;
@@ -232,11 +243,22 @@ static int read_names(struct exact_codes *c, const struct line_event *e, char *f
 	return r < 0 ? r : read_text(c->mem, e->name, name, PY_MAX_QUALNAME);
 }
 
+static void find_code(struct exact_codes *c, const struct line_event *e,
+		      const struct usdt_state *state, uint64_t now_ns, struct exact_code *ret)
+{
+	struct py_code *code = try_registers(c, e, state, ret->file, ret->name, now_ns);
+
+	ret->n_tries++;
+	if (code)
+		take_code(c, code, ret);
+	else
+		take_from_sibling(c, ret);
+}
+
 static int learn(struct exact_codes *c, const struct line_event *e, const struct usdt_state *state,
 		 uint64_t now_ns, struct exact_code *ret)
 {
 	char file[PY_MAX_FILE_NAME], name[PY_MAX_QUALNAME];
-	struct py_code *code;
 	int r = read_names(c, e, file, name);
 
 	if (r < 0)
@@ -255,11 +277,7 @@ static int learn(struct exact_codes *c, const struct line_event *e, const struct
 	    .followed = -1,
 	    .checked_ns = now_ns,
 	};
-	code = try_registers(c, e, state, file, name, now_ns);
-	if (code)
-		take_code(c, code, ret);
-	else
-		take_from_sibling(c, ret);
+	find_code(c, e, state, now_ns, ret);
 	return 0;
 }
 
@@ -285,9 +303,12 @@ int exact_codes_find(struct exact_codes *c, const struct line_event *e,
 
 	if (code) {
 		r = is_same(c, e, code, now_ns) ? 0 : learn(c, e, state, now_ns, code);
+		if (r == 0 && !code->is_from_code && code->n_tries < CODE_TRIES_MAX)
+			find_code(c, e, state, now_ns, code);
 		*ret = code;
 		return r;
 	}
+	c->n_new++;
 	if (c->n == EXACT_CODES_MAX)
 		forget_all(c);
 	code = xcalloc(1, sizeof(*code));
@@ -302,6 +323,11 @@ int exact_codes_find(struct exact_codes *c, const struct line_event *e,
 	hash_index_add(&c->index, hash_of(e), c->n++);
 	*ret = code;
 	return 0;
+}
+
+uint64_t exact_codes_n_new(const struct exact_codes *c)
+{
+	return c->n_new;
 }
 
 uint64_t exact_codes_frame(struct exact_codes *c, const struct line_event *e,

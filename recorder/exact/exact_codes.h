@@ -31,7 +31,7 @@ struct exact_code {
 	uint64_t file_at, name_at;
 	int32_t line; /* that of the entry */
 
-	int32_t first_line;
+	int32_t first_line, last_line; /* last_line 0: not known */
 	bool is_from_code; /* the code object was found */
 	bool is_genexpr;
 	int8_t begins_here; /* whether its first line is that of its definition; -1: not known */
@@ -44,6 +44,7 @@ struct exact_code {
 	int8_t followed; /* -1: not decided yet */
 
 	uint64_t checked_ns;
+	unsigned n_tries; /* to find the code object */
 };
 
 struct exact_codes;
@@ -59,6 +60,9 @@ void exact_codes_free(struct exact_codes *c);
  */
 int exact_codes_find(struct exact_codes *c, const struct line_event *e,
 		     const struct usdt_state *state, uint64_t now_ns, struct exact_code **ret);
+
+/* How many triples were new so far: what is told soon after it happened is resolved best. */
+uint64_t exact_codes_n_new(const struct exact_codes *c);
 
 /* The address of the frame that a probe tells of, 0 when that is not known (yet). */
 uint64_t exact_codes_frame(struct exact_codes *c, const struct line_event *e,
