@@ -129,6 +129,7 @@ static void take_frame(struct sampler *s, struct exact_thread *th, const struct 
 	if (f.is_followed)
 		f.code = sampler_told_code(s, code->file, code->file_len, code->name,
 					   code->name_len, code->first_line, now_ns);
+	exact_codes_know(s->exact->codes, code->addr);
 	th->frames = xgrow(th->frames, &th->cap, th->n + 1, sizeof(th->frames[0]));
 	th->frames[th->n++] = f;
 }

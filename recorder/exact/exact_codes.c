@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/hash_index.h"
 #include "common/xalloc.h"
+#include "recorder/python/py_object.h"
 
 /* So long the texts at an address are believed to be the same. */
 #define RECHECK_NS NS_PER_S
@@ -20,6 +21,10 @@
 /* At a probe where none is after so many, none is looked for any more. */
 #define TRIES_MAX 256
 
+/* Of one code object, and in each other. */
+#define CONSTANTS_MAX 4096
+#define DEPTH_MAX     16
+
 /* CPython 3.11. */
 #define OP_SEND 123
 
@@ -31,6 +36,10 @@ struct exact_codes {
 	struct exact_code **items;
 	uint32_t n, cap;
 	uint64_t n_new;
+	struct hash_index known_index; /* by names */
+	struct exact_code *known;
+	remote_addr *known_at;
+	size_t n_known, known_cap, known_at_cap;
 	/* By kind of probe: how often a register pointed to the frame; and which one does. */
 	uint32_t n_right[N_PROBE_KINDS][USDT_REGS_MAX];
 	uint32_t n_tries[N_PROBE_KINDS];
@@ -66,6 +75,13 @@ void exact_codes_free(struct exact_codes *c)
 	if (!c)
 		return;
 	forget_all(c);
+	for (size_t i = 0; i < c->n_known; i++) {
+		free(c->known[i].file);
+		free(c->known[i].name);
+	}
+	hash_index_done(&c->known_index);
+	free(c->known);
+	free(c->known_at);
 	free(c->items);
 	free(c);
 }
@@ -133,7 +149,6 @@ static void take_code(struct exact_codes *c, struct py_code *code, struct exact_
 {
 	uint32_t first = code->first_traceable;
 
-	py_codes_load_lines(c->codes, code);
 	free(ret->name);
 	ret->name = xstrdup(code->name);
 	ret->first_line = ret->last_line = code->first_line;
@@ -147,6 +162,92 @@ static void take_code(struct exact_codes *c, struct py_code *code, struct exact_
 		ret->begins_here = code->lines[first + 1] == code->lines[first];
 	find_awaits(c, code, ret);
 }
+
+/* --- those that are remembered --- */
+
+static uint32_t hash_names(const char *file, const char *name)
+{
+	uint64_t hash = 0;
+
+	for (; *file; file++)
+		hash = hash_mix(hash, (uint8_t)*file);
+	for (; *name; name++)
+		hash = hash_mix(hash, (uint8_t)*name);
+	return hash_fold(hash);
+}
+
+static bool is_known(const struct exact_codes *c, const struct py_code *code)
+{
+	HASH_INDEX_FOR_EACH(&c->known_index, hash_names(code->file, plain_name(code->name)), at, id)
+	{
+		if (c->known_at[id] == code->addr && c->known[id].first_line == code->first_line)
+			return true;
+	}
+	return false;
+}
+
+static void remember(struct exact_codes *c, struct py_code *code)
+{
+	struct exact_code *known;
+
+	c->known = xgrow(c->known, &c->known_cap, c->n_known + 1, sizeof(c->known[0]));
+	c->known_at =
+	    xgrow(c->known_at, &c->known_at_cap, c->n_known + 1, sizeof(c->known_at[0]));
+	known = &c->known[c->n_known];
+	*known = (struct exact_code){.begins_here = -1, .file = xstrdup(code->file)};
+	take_code(c, code, known);
+	c->known_at[c->n_known] = code->addr;
+	hash_index_add(&c->known_index, hash_names(code->file, plain_name(code->name)),
+		       (uint32_t)c->n_known++);
+}
+
+static void know(struct exact_codes *c, remote_addr addr, unsigned depth);
+
+static void know_constants(struct exact_codes *c, remote_addr addr, unsigned depth)
+{
+	remote_addr tuple, type, items[64], code_type = py_codes_type(c->codes);
+	uint64_t n;
+
+	if (memory_read_u64(c->mem, addr + c->layout->code.consts, &tuple) < 0 ||
+	    memory_read_u64(c->mem, tuple + PY_OB_SIZE, &n) < 0)
+		return;
+	for (uint64_t i = 0; i < n && i < CONSTANTS_MAX; i += 64) {
+		uint64_t k, len = n - i < 64 ? n - i : 64;
+
+		if (memory_read(c->mem, tuple + c->layout->tuple_items + 8 * i, items,
+				8 * (size_t)len) < 0)
+			return;
+		for (k = 0; k < len; k++) {
+			if (memory_read_u64(c->mem, items[k] + PY_OB_TYPE, &type) == 0 &&
+			    type == code_type)
+				know(c, items[k], depth + 1);
+		}
+	}
+}
+
+static void know(struct exact_codes *c, remote_addr addr, unsigned depth)
+{
+	remote_addr code_type = py_codes_type(c->codes);
+	struct py_code *code;
+	bool is_cut;
+
+	if (!code_type || depth > DEPTH_MAX || c->n_known >= EXACT_KNOWN_MAX ||
+	    py_code_read(c->mem, c->layout, addr, &code_type, &is_cut, &code) < 0)
+		return;
+	if (!is_known(c, code)) {
+		py_code_read_lines(c->mem, c->layout, code);
+		remember(c, code);
+		know_constants(c, addr, depth);
+	}
+	py_code_free(code);
+}
+
+void exact_codes_know(struct exact_codes *c, remote_addr code)
+{
+	know(c, code, 0);
+}
+
+/* --- the frame --- */
 
 /* The code object of what may be a frame, if it has these names. */
 static struct py_code *code_of_frame(struct exact_codes *c, uint64_t frame, const char *file,
@@ -211,16 +312,18 @@ static struct exact_code *find_known(struct exact_codes *c, const struct line_ev
  * One whose code object is known, with these names and this line, the innermost: a generator that
  * goes on is entered at the line where it stopped.
  */
-static void take_from_sibling(struct exact_codes *c, struct exact_code *ret)
+static void take_remembered(struct exact_codes *c, struct exact_code *ret)
 {
 	const struct exact_code *best = NULL;
 
-	for (uint32_t i = 0; i < c->n; i++) {
-		const struct exact_code *code = c->items[i];
+	HASH_INDEX_FOR_EACH(&c->known_index, hash_names(ret->file, ret->name), at, id)
+	{
+		const struct exact_code *code = &c->known[id];
 
-		if (code->file_at == ret->file_at && code->name_at == ret->name_at &&
-		    code->is_from_code && code != ret && code->first_line <= ret->line &&
-		    code->last_line >= ret->line && (!best || code->first_line > best->first_line))
+		if (strcmp(code->file, ret->file) == 0 &&
+		    strcmp(plain_name(code->name), ret->name) == 0 &&
+		    code->first_line <= ret->line && code->last_line >= ret->line &&
+		    (!best || code->first_line >= best->first_line))
 			best = code;
 	}
 	if (!best)
@@ -249,10 +352,13 @@ static void find_code(struct exact_codes *c, const struct line_event *e,
 	struct py_code *code = try_registers(c, e, state, ret->file, ret->name, now_ns);
 
 	ret->n_tries++;
-	if (code)
+	if (code) {
+		py_codes_load_lines(c->codes, code);
 		take_code(c, code, ret);
-	else
-		take_from_sibling(c, ret);
+		exact_codes_know(c, code->addr);
+	} else {
+		take_remembered(c, ret);
+	}
 }
 
 static int learn(struct exact_codes *c, const struct line_event *e, const struct usdt_state *state,

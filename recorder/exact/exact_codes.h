@@ -6,8 +6,9 @@
  * there by now. Qualified name and first line are those of the code object, if that is found: a
  * register that the compiler left alone points to the frame, which points to the code object.
  * Which register it is, is found out by trying: it counts when the code object has these very
- * names. Where none is found (the frame is gone by then), the plain name has to do, and the line
- * at which the function was entered.
+ * names. Where the frame is gone by then, the code object may be a constant of one that was found
+ * before: a function of the one in which it is defined. Otherwise the plain name has to do, and
+ * the line at which the function was entered, until it is entered again.
  */
 #ifndef RECORDER_EXACT_EXACT_CODES_H
 #define RECORDER_EXACT_EXACT_CODES_H
@@ -47,6 +48,9 @@ struct exact_code {
 	unsigned n_tries; /* to find the code object */
 };
 
+/* Code objects that are remembered. */
+#define EXACT_KNOWN_MAX 16384
+
 struct exact_codes;
 
 /* All lent, for as long as it lives. */
@@ -60,6 +64,12 @@ void exact_codes_free(struct exact_codes *c);
  */
 int exact_codes_find(struct exact_codes *c, const struct line_event *e,
 		     const struct usdt_state *state, uint64_t now_ns, struct exact_code **ret);
+
+/*
+ * Functions that are defined in this one may be entered soon: remember them, those in them, and
+ * itself. What is not read any more, or too much, is left out.
+ */
+void exact_codes_know(struct exact_codes *c, remote_addr code);
 
 /* How many triples were new so far: what is told soon after it happened is resolved best. */
 uint64_t exact_codes_n_new(const struct exact_codes *c);
