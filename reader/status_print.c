@@ -314,6 +314,31 @@ static const char *edges_trouble(struct json_value *session)
 	return edges && strcmp(edges, "none") == 0 ? "waits not known" : NULL;
 }
 
+/* Whether each line is recorded, and until when; why not, though that was asked for. */
+static void print_exact(struct json_value *session, int64_t now_unix_s)
+{
+	auto_free char *error = shown_of(session, "exact_error");
+	auto_free char *name = shown_of(session, "name");
+	uint64_t until_s = json_value_count(session, "exact_until_unix_s");
+	uint64_t lost = json_value_count(session, "probe_events_lost");
+	const char *mode = json_value_text(session, "mode");
+	char duration[UNITS_MAX];
+
+	if (json_value_text(session, "exact_error"))
+		printf("%s: no exact mode: %s\n", name, error);
+	if (!mode || strcmp(mode, "exact") != 0)
+		return;
+	printf("%s: exact mode: each line is recorded", name);
+	if ((int64_t)until_s > now_unix_s) {
+		format_duration((until_s - (uint64_t)now_unix_s) * NS_PER_S, "u", duration);
+		printf(", for %s more", duration);
+	}
+	printf("; %llu events so far", (unsigned long long)json_value_count(session, "probe_events"));
+	if (lost)
+		printf(", %llu lost", (unsigned long long)lost);
+	putchar('\n');
+}
+
 /* What does not fit into the table: only of sessions that have it. */
 static bool has_trouble(struct json_value *session)
 {
@@ -383,6 +408,8 @@ static void print_sessions(struct json_value *status, int64_t now_unix_s, size_t
 	print_session_table(sessions, !run, now_unix_s, width);
 	print_not_listed(status, "sessions_not_listed");
 	print_troubles(sessions);
+	for (size_t i = 0; i < json_value_length(sessions); i++)
+		print_exact(json_value_item(sessions, i), now_unix_s);
 	status_now_print(status, width);
 }
 

@@ -18,6 +18,7 @@
 #include "common/cleanup.h"
 #include "common/read_fully.h"
 #include "common/xalloc.h"
+#include "recorder/exact/trace_fs.h"
 #include "recorder/oncpu/online_cpus.h"
 #include "recorder/target/mappings.h"
 #include "recorder/target_files.h"
@@ -33,6 +34,12 @@ DEFINE_CLEANUP(DIR *, closedir)
 struct line_events {
 	const struct line_request *request; /* while they are opened */
 	int image_fd;
+	int trace_fs; /* -1: by the PMU */
+	struct {
+		char name[TRACE_FS_NAME_MAX];
+		uint64_t id;
+	} defined[LINE_PROBES_MAX];
+	unsigned n_defined;
 	uint32_t pmu_type;
 	unsigned semaphore_shift; /* in perf_event_attr.config */
 	int *cpus;
@@ -46,6 +53,11 @@ struct line_events {
 	size_t n_tids, cap_tids;
 	bool inherits_all; /* processes that it forks as well: what old kernels can */
 };
+
+bool line_events_are_inherited(const struct line_events *e)
+{
+	return e->trace_fs >= 0;
+}
 
 static size_t map_bytes(const struct line_events *e)
 {
@@ -64,6 +76,9 @@ void line_events_free(struct line_events *e)
 			munmap(e->maps[i], map_bytes(e));
 		close_p(&e->rings[i]);
 	}
+	for (unsigned i = 0; i < e->n_defined; i++)
+		trace_fs_remove(e->trace_fs, e->defined[i].name);
+	close_p(&e->trace_fs);
 	close_p(&e->image_fd);
 	free(e->rings);
 	free(e->maps);
@@ -122,6 +137,27 @@ static int find_pmu(struct line_events *e)
 		   : -EOPNOTSUPP;
 }
 
+/* By way of tracefs, if that can be had. */
+static int define_probes(struct line_events *e)
+{
+	int r = 0;
+
+	e->trace_fs = trace_fs_open();
+	for (unsigned i = 0; e->trace_fs >= 0 && r == 0 && i < e->request->n_probes; i++) {
+		r = trace_fs_define(e->trace_fs, e->image_fd, e->request->probes[i].offset,
+				    e->request->probes[i].semaphore, e->defined[i].name,
+				    &e->defined[i].id);
+		e->n_defined += r == 0;
+	}
+	if (e->trace_fs >= 0 && r == 0)
+		return 0;
+	while (e->n_defined)
+		trace_fs_remove(e->trace_fs, e->defined[--e->n_defined].name);
+	close_p(&e->trace_fs);
+	e->trace_fs = -1;
+	return find_pmu(e);
+}
+
 static long open_event(struct perf_event_attr *attr, uint32_t tid, int cpu)
 {
 	long fd = syscall(SYS_perf_event_open, attr, (pid_t)tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
@@ -150,21 +186,23 @@ static int open_ring_event(uint32_t tid, int cpu, size_t ring_bytes)
 static int open_probe(struct line_events *e, unsigned i, uint32_t tid, int cpu)
 {
 	const struct line_request *request = e->request;
+	bool is_defined = e->trace_fs >= 0;
 	char path[32];
 	struct perf_event_attr attr = {
-	    .type = e->pmu_type,
+	    .type = is_defined ? PERF_TYPE_TRACEPOINT : e->pmu_type,
 	    .size = sizeof(attr),
-	    .config = request->probes[i].semaphore << e->semaphore_shift,
-	    .uprobe_path = (uint64_t)(uintptr_t)path,
-	    .probe_offset = request->probes[i].offset,
+	    .config = is_defined ? e->defined[i].id
+				 : request->probes[i].semaphore << e->semaphore_shift,
+	    .uprobe_path = is_defined ? 0 : (uint64_t)(uintptr_t)path,
+	    .probe_offset = is_defined ? 0 : request->probes[i].offset,
 	    .sample_period = 1,
 	    .sample_type = LINE_SAMPLE_TYPE |
 			   (request->stack_bytes ? PERF_SAMPLE_STACK_USER : 0),
 	    .sample_regs_user = request->regs,
 	    .sample_stack_user = request->stack_bytes,
 	    .sample_id_all = 1,
-	    .inherit = 1,
-	    .inherit_thread = !e->inherits_all,
+	    .inherit = is_defined,
+	    .inherit_thread = is_defined && !e->inherits_all,
 	    .use_clockid = 1,
 	    .clockid = CLOCK_MONOTONIC,
 	};
@@ -174,7 +212,7 @@ static int open_probe(struct line_events *e, unsigned i, uint32_t tid, int cpu)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", e->image_fd);
 	fd = open_event(&attr, tid, cpu);
 	/* inherit_thread came with Linux 5.13. */
-	if (fd == -EINVAL && !e->inherits_all) {
+	if (fd == -EINVAL && attr.inherit_thread) {
 		attr.inherit_thread = 0;
 		fd = open_event(&attr, tid, cpu);
 		e->inherits_all = fd >= 0;
@@ -372,11 +410,11 @@ int line_events_open(const struct identity *id, const struct line_request *reque
 	auto_release(line_events_free) struct line_events *e = xcalloc(1, sizeof(*e));
 	int r;
 
-	e->image_fd = -1;
+	e->image_fd = e->trace_fs = -1;
 	e->request = request;
-	r = find_pmu(e);
+	r = check_request(e, id);
 	if (r == 0)
-		r = check_request(e, id);
+		r = define_probes(e);
 	if (r == 0)
 		r = online_cpus_read(LINE_CPUS_MAX, &e->cpus, &e->n_cpus);
 	if (r == 0)

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Line events: a record in a ring each time that a thread of a process reaches one of its
- * interpreter's USDT probes (perf_event_open(2), the uprobe PMU). This is the half that opens
- * them, which needs privilege (CAP_PERFMON); exact/line_rings.h reads them.
+ * interpreter's USDT probes (perf_event_open(2)). This is the half that opens them, which needs
+ * privilege (root, or CAP_PERFMON); exact/line_rings.h reads them.
  *
- * Each thread has an event per CPU and probe, inherited by the threads that it starts. The rings,
- * one for each CPU, belong to events of their own that count nothing: who only reads them holds
- * nothing that keeps a probe in the process. All probes are gone, and their semaphores are what
- * they were, when line_events_free() returns, or this process has ended in whatever way.
+ * Each thread has an event per CPU and probe, inherited by the threads that it starts. For that,
+ * probes are defined in tracefs; where that can't be had, the uprobe PMU has to do, and threads
+ * that start later are not told of. The rings, one for each CPU, belong to events of their own
+ * that count nothing: who only reads them holds nothing that keeps a probe in the process. All
+ * probes are gone, and their semaphores are what they were, when line_events_free() returns, or
+ * this process has ended in whatever way.
  */
 #ifndef RECORDER_EXACT_LINE_EVENTS_H
 #define RECORDER_EXACT_LINE_EVENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +64,9 @@ struct line_events;
  */
 int line_events_open(const struct identity *id, const struct line_request *request,
 		     struct line_events **ret);
+/* Whether threads that start later are told of as well. */
+bool line_events_are_inherited(const struct line_events *e);
+
 /* The events end. It may take some ten milliseconds. NULL is accepted. */
 void line_events_free(struct line_events *e);
 
