@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* trackexec exact: has the collector record each line of a process, for as long as that is wanted. */
+/* trackexec exact: has the collector record each line of a process, for as long as that is wanted.
+ */
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>

@@ -333,7 +333,8 @@ static void print_exact(struct json_value *session, int64_t now_unix_s)
 		format_duration((until_s - (uint64_t)now_unix_s) * NS_PER_S, "u", duration);
 		printf(", for %s more", duration);
 	}
-	printf("; %llu events so far", (unsigned long long)json_value_count(session, "probe_events"));
+	printf("; %llu events so far",
+	       (unsigned long long)json_value_count(session, "probe_events"));
 	if (lost)
 		printf(", %llu lost", (unsigned long long)lost);
 	putchar('\n');

@@ -51,11 +51,11 @@ struct attach {
 	bool warned_waiting, warned_disk, told_edges;
 	uint64_t retry_at_ns, retry_delay_ns;
 	uint64_t give_up_at_ns;
-	uint64_t end_at_ns;	  /* the duration's end, 0: none */
-	int last_status;	  /* of the last try to attach */
-	struct edge_choice edges; /* of what the worker has */
+	uint64_t end_at_ns;	   /* the duration's end, 0: none */
+	int last_status;	   /* of the last try to attach */
+	struct edge_choice edges;  /* of what the worker has */
 	struct line_events *lines; /* NULL: none */
-	int waits_sock;		  /* where the worker asks why a thread waits; -1: nowhere */
+	int waits_sock;		   /* where the worker asks why a thread waits; -1: nowhere */
 	struct socket_sources sockets;
 	char found[MESSAGE_TEXT_MAX];
 	char python[MESSAGE_TEXT_MAX];

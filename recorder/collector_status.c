@@ -180,7 +180,8 @@ static struct session *find_session(const struct collector *c, const char *name,
 
 		session_get_status(c->recorded[i].session, &s);
 		snprintf(pid, sizeof(pid), "%d", (int)s.pid);
-		if (s.state >= SESSION_ENDING || (strcmp(s.name, name) != 0 && strcmp(pid, name) != 0))
+		if (s.state >= SESSION_ENDING ||
+		    (strcmp(s.name, name) != 0 && strcmp(pid, name) != 0))
 			continue;
 		*ret_several |= found != NULL;
 		found = c->recorded[i].session;

@@ -30,8 +30,8 @@ struct exact_thread {
 	struct track *track;
 	struct exact_frame *frames; /* outermost first; all, also those that are not followed */
 	size_t n, cap;
-	bool is_synced; /* they are known */
-	bool is_told;	/* so far as they are followed */
+	bool is_synced;	  /* they are known */
+	bool is_told;	  /* so far as they are followed */
 	uint64_t *events; /* whose records count, by CPU and probe */
 
 	/* While they are not known: those that came or went since a look began. */
@@ -41,7 +41,7 @@ struct exact_thread {
 	struct {
 		uint64_t addr;
 		int32_t line;
-	} *lines; /* of frames, as they were told last */
+	} * lines; /* of frames, as they were told last */
 	size_t n_lines, lines_cap;
 };
 

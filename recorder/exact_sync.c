@@ -99,8 +99,8 @@ static int look(struct sampler *s, struct exact_thread *th)
 		uint64_t now_ns = clock_monotonic_ns();
 
 		r = py_stack_read(s->stacks, th->track->stack, now_ns, &s->snap);
-		if (r == 0 && (s->snap.cut != PY_NOT_CUT ||
-			       sampler_prove_young(s, now_ns) < s->snap.n))
+		if (r == 0 &&
+		    (s->snap.cut != PY_NOT_CUT || sampler_prove_young(s, now_ns) < s->snap.n))
 			r = -EAGAIN;
 	}
 	return r;

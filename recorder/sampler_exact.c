@@ -150,8 +150,8 @@ static bool is_double(struct exact *x, struct exact_thread *th, const struct lin
 	uint64_t *event;
 
 	if (!th->events)
-		th->events = xcalloc((size_t)line_rings_n_cpus(x->source->rings) * n,
-				     sizeof(*th->events));
+		th->events =
+		    xcalloc((size_t)line_rings_n_cpus(x->source->rings) * n, sizeof(*th->events));
 	event = &th->events[sample->cpu * n + (unsigned)(e->probe - x->source->plan.probes)];
 	if (!*event)
 		*event = sample->event;

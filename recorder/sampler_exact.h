@@ -22,8 +22,8 @@ struct exact_source {
 
 /* Figures, readable from any thread. */
 struct exact_progress {
-	_Atomic uint64_t events; /* that probes told so far */
-	_Atomic uint64_t lost;	 /* records that found no room */
+	_Atomic uint64_t events;  /* that probes told so far */
+	_Atomic uint64_t lost;	  /* records that found no room */
 	_Atomic uint64_t resyncs; /* how often what was told did not fit to what was known */
 	_Atomic bool is_on;
 };

@@ -39,10 +39,11 @@ struct track {
 	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
-	bool is_told_first;	   /* nothing was told since that began, or since a gap */
-	struct told_wait *offs;	   /* to be told in their turn, while others tell the stacks */
+	bool is_told_first;	/* nothing was told since that began, or since a gap */
+	struct told_wait *offs; /* to be told in their turn, while others tell the stacks */
 	size_t n_offs, offs_cap;
-	uint64_t coarse_ns; /* what emitted_ns was when coarse edges were looked at for their sake */
+	uint64_t
+	    coarse_ns; /* what emitted_ns was when coarse edges were looked at for their sake */
 };
 
 /* An off-CPU stretch that is over. */

@@ -123,7 +123,7 @@ struct session_status {
 	struct record_totals totals;			/* of the worker, as it last told them */
 	bool has_totals;
 	unsigned n_restarts;
-	enum edge_source edges; /* of the recording, once there is one */
+	enum edge_source edges;		/* of the recording, once there is one */
 	bool is_exact_wanted, is_exact; /* is_exact: its probes are set */
 	int64_t exact_until_ns;		/* real time; 0: no end */
 	const char *exact_error;	/* why exact mode is not on; "" */

@@ -30,7 +30,7 @@ struct session_exact {
 	bool is_wanted;
 	int64_t until_ns; /* real time; 0: until somebody says so */
 	struct event *timer;
-	struct lines_look *look; /* under way */
+	struct lines_look *look;    /* under way */
 	struct line_events *events; /* NULL: none are set */
 	char error[256];	    /* why it is not on; "" */
 };

@@ -191,8 +191,7 @@ static void remember(struct exact_codes *c, struct py_code *code)
 	struct exact_code *known;
 
 	c->known = xgrow(c->known, &c->known_cap, c->n_known + 1, sizeof(c->known[0]));
-	c->known_at =
-	    xgrow(c->known_at, &c->known_at_cap, c->n_known + 1, sizeof(c->known_at[0]));
+	c->known_at = xgrow(c->known_at, &c->known_at_cap, c->n_known + 1, sizeof(c->known_at[0]));
 	known = &c->known[c->n_known];
 	*known = (struct exact_code){.begins_here = -1, .file = xstrdup(code->file)};
 	take_code(c, code, known);
@@ -346,14 +345,24 @@ static int read_names(struct exact_codes *c, const struct line_event *e, char *f
 	return r < 0 ? r : read_text(c->mem, e->name, name, PY_MAX_QUALNAME);
 }
 
+/* Many have the same name: <lambda>, <genexpr>. The frame's memory may be another one's by now. */
+static bool has_line(struct exact_codes *c, struct py_code *code, int32_t line)
+{
+	py_codes_load_lines(c->codes, code);
+	for (uint32_t i = code->first_traceable; i < code->n_units; i++) {
+		if (code->lines[i] == line)
+			return true;
+	}
+	return false;
+}
+
 static void find_code(struct exact_codes *c, const struct line_event *e,
 		      const struct usdt_state *state, uint64_t now_ns, struct exact_code *ret)
 {
 	struct py_code *code = try_registers(c, e, state, ret->file, ret->name, now_ns);
 
 	ret->n_tries++;
-	if (code) {
-		py_codes_load_lines(c->codes, code);
+	if (code && has_line(c, code, e->line)) {
 		take_code(c, code, ret);
 		exact_codes_know(c, code->addr);
 	} else {

@@ -33,7 +33,7 @@ struct exact_code {
 	int32_t line; /* that of the entry */
 
 	int32_t first_line, last_line; /* last_line 0: not known */
-	bool is_from_code; /* the code object was found */
+	bool is_from_code;	       /* the code object was found */
 	bool is_genexpr;
 	int8_t begins_here; /* whether its first line is that of its definition; -1: not known */
 	int32_t awaits[EXACT_AWAITS_MAX];

@@ -191,13 +191,12 @@ static int open_probe(struct line_events *e, unsigned i, uint32_t tid, int cpu)
 	struct perf_event_attr attr = {
 	    .type = is_defined ? PERF_TYPE_TRACEPOINT : e->pmu_type,
 	    .size = sizeof(attr),
-	    .config = is_defined ? e->defined[i].id
-				 : request->probes[i].semaphore << e->semaphore_shift,
+	    .config =
+		is_defined ? e->defined[i].id : request->probes[i].semaphore << e->semaphore_shift,
 	    .uprobe_path = is_defined ? 0 : (uint64_t)(uintptr_t)path,
 	    .probe_offset = is_defined ? 0 : request->probes[i].offset,
 	    .sample_period = 1,
-	    .sample_type = LINE_SAMPLE_TYPE |
-			   (request->stack_bytes ? PERF_SAMPLE_STACK_USER : 0),
+	    .sample_type = LINE_SAMPLE_TYPE | (request->stack_bytes ? PERF_SAMPLE_STACK_USER : 0),
 	    .sample_regs_user = request->regs,
 	    .sample_stack_user = request->stack_bytes,
 	    .sample_id_all = 1,
@@ -241,8 +240,7 @@ static int make_rings_of_size(struct line_events *e, uint32_t tid)
 		e->rings[i] = open_ring_event(tid, e->cpus[i], e->ring_bytes);
 		if (e->rings[i] < 0)
 			return e->rings[i];
-		map =
-		    mmap(NULL, map_bytes(e), PROT_READ | PROT_WRITE, MAP_SHARED, e->rings[i], 0);
+		map = mmap(NULL, map_bytes(e), PROT_READ | PROT_WRITE, MAP_SHARED, e->rings[i], 0);
 		if (map == MAP_FAILED)
 			return -errno;
 		e->maps[i] = map;
@@ -261,8 +259,7 @@ static int make_rings(struct line_events *e, uint32_t tid)
 		e->rings[i] = -1;
 	for (e->ring_bytes = LINE_RING_BYTES;; e->ring_bytes /= 2) {
 		r = make_rings_of_size(e, tid);
-		if (r == 0 || (r != -EPERM && r != -ENOMEM) ||
-		    e->ring_bytes <= LINE_RING_MIN_BYTES)
+		if (r == 0 || (r != -EPERM && r != -ENOMEM) || e->ring_bytes <= LINE_RING_MIN_BYTES)
 			return r;
 		drop_rings(e);
 	}

@@ -49,8 +49,8 @@ struct line_request {
 };
 
 /* What each record says; with PERF_SAMPLE_STACK_USER where stack_bytes is not 0. */
-#define LINE_SAMPLE_TYPE                                                                \
-	(PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ID |         \
+#define LINE_SAMPLE_TYPE                                                        \
+	(PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ID | \
 	 PERF_SAMPLE_REGS_USER)
 
 struct line_events;

@@ -22,12 +22,12 @@ enum line_record {
 };
 
 struct line_sample {
-	uint64_t time_ns; /* monotonic */
-	uint64_t ip;	  /* of the probe, with the load bias */
-	uint64_t event;	  /* the kernel's number of what it was opened as */
-	uint64_t lost;	  /* of LINE_LOST: how many */
-	uint32_t tid;	  /* as who opened the events sees it */
-	unsigned cpu;	  /* the number of the ring */
+	uint64_t time_ns;	 /* monotonic */
+	uint64_t ip;		 /* of the probe, with the load bias */
+	uint64_t event;		 /* the kernel's number of what it was opened as */
+	uint64_t lost;		 /* of LINE_LOST: how many */
+	uint32_t tid;		 /* as who opened the events sees it */
+	unsigned cpu;		 /* the number of the ring */
 	struct usdt_state state; /* lent until the next call */
 };
 

@@ -14,22 +14,14 @@ static const struct {
 	const char *names[5]; /* 64, 32, 16, 8 bits, and bits 8 to 15 */
 	uint8_t reg;
 } x86_regs[] = {
-    {{"rax", "eax", "ax", "al", "ah"}, 0},
-    {{"rbx", "ebx", "bx", "bl", "bh"}, 1},
-    {{"rcx", "ecx", "cx", "cl", "ch"}, 2},
-    {{"rdx", "edx", "dx", "dl", "dh"}, 3},
-    {{"rsi", "esi", "si", "sil", NULL}, 4},
-    {{"rdi", "edi", "di", "dil", NULL}, 5},
-    {{"rbp", "ebp", "bp", "bpl", NULL}, 6},
-    {{"rsp", "esp", "sp", "spl", NULL}, 7},
-    {{"r8", "r8d", "r8w", "r8b", NULL}, 16},
-    {{"r9", "r9d", "r9w", "r9b", NULL}, 17},
-    {{"r10", "r10d", "r10w", "r10b", NULL}, 18},
-    {{"r11", "r11d", "r11w", "r11b", NULL}, 19},
-    {{"r12", "r12d", "r12w", "r12b", NULL}, 20},
-    {{"r13", "r13d", "r13w", "r13b", NULL}, 21},
-    {{"r14", "r14d", "r14w", "r14b", NULL}, 22},
-    {{"r15", "r15d", "r15w", "r15b", NULL}, 23},
+    {{"rax", "eax", "ax", "al", "ah"}, 0},	 {{"rbx", "ebx", "bx", "bl", "bh"}, 1},
+    {{"rcx", "ecx", "cx", "cl", "ch"}, 2},	 {{"rdx", "edx", "dx", "dl", "dh"}, 3},
+    {{"rsi", "esi", "si", "sil", NULL}, 4},	 {{"rdi", "edi", "di", "dil", NULL}, 5},
+    {{"rbp", "ebp", "bp", "bpl", NULL}, 6},	 {{"rsp", "esp", "sp", "spl", NULL}, 7},
+    {{"r8", "r8d", "r8w", "r8b", NULL}, 16},	 {{"r9", "r9d", "r9w", "r9b", NULL}, 17},
+    {{"r10", "r10d", "r10w", "r10b", NULL}, 18}, {{"r11", "r11d", "r11w", "r11b", NULL}, 19},
+    {{"r12", "r12d", "r12w", "r12b", NULL}, 20}, {{"r13", "r13d", "r13w", "r13b", NULL}, 21},
+    {{"r14", "r14d", "r14w", "r14b", NULL}, 22}, {{"r15", "r15d", "r15w", "r15b", NULL}, 23},
 };
 
 #define BIT(n) (UINT64_C(1) << (n))

@@ -16,6 +16,8 @@ import unittest
 from collecting import CollectorTest, ask, info, wait_until
 from recording import TESTS, TRACKEXEC, Line, trackexec
 
+from pythons import interpreters
+
 PYTHON = "/usr/bin/python3.11"
 PMU = pathlib.Path("/sys/bus/event_source/devices/uprobe/type")
 SCRIPT = TESTS / "targets" / "exact_lines.py"
@@ -60,6 +62,14 @@ def semaphore_values(pid):
             memory.seek(bias + address)
             values[name] = struct.unpack("<H", memory.read(2))[0]
     return values
+
+
+def interpreter_without_probes(test):
+    for python in interpreters():
+        if python.version >= (3, 12) and python.root is None:
+            return python.path
+    test.skipTest("there is no CPython 3.12 or later")
+    return None
 
 
 class Program:
@@ -181,12 +191,13 @@ class RecordTest(unittest.TestCase):
         self.finish(recorder)
         self.assertEqual(set(semaphore_values(program.pid).values()), {0})
 
+        # Before it begins, a busy machine may pause the recorder.
+        self.assertEqual(set(info(self.trace)["gaps_by_reason"]) - {"recorder-paused"}, set())
         expected, recorded = expected_states(told), recorded_states(self.trace)
         self.assertEqual(len(recorded), len(expected))
         self.assertGreater(len(expected[0]), 200000)
         for wanted, found in zip(expected, recorded):
             self.assert_same(wanted, found)
-        self.assertEqual(info(self.trace)["gaps"], [])
 
     def assert_same(self, wanted, found):
         for i, (a, b) in enumerate(zip(wanted, found)):
@@ -210,8 +221,7 @@ class RecordTest(unittest.TestCase):
         wait_until(lambda: all(semaphore_values(program.pid).values()), "probes are set again")
         program.work()
         self.finish(recorder)
-        gaps = info(self.trace)["gaps"]
-        self.assertEqual([gap["reason"] for gap in gaps], ["exec"])
+        self.assertEqual(info(self.trace)["gaps_by_reason"].get("exec"), 1)
 
     def test_target_that_ends(self):
         program = self.program(3)
@@ -222,11 +232,7 @@ class RecordTest(unittest.TestCase):
         self.assertEqual(recorder.returncode, 0, errors)
 
     def test_interpreter_without_probes(self):
-        others = [p for p in sorted(pathlib.Path("/root/.pyenv/versions").glob("*/bin/python"))
-                  if b"stapsdt" not in p.resolve().read_bytes()]
-        if not others:
-            self.skipTest("all interpreters here have the probes")
-        program = self.program(3, python=str(others[0]))
+        program = self.program(3, python=interpreter_without_probes(self))
         recorder = self.record(program.pid)
         _, errors = recorder.communicate(timeout=DEADLINE_S)
         self.assertEqual(recorder.returncode, 1, errors)
@@ -298,10 +304,7 @@ class CollectorExactTest(CollectorTest):
         program.work()
 
     def test_interpreter_without_probes(self):
-        others = [p for p in sorted(pathlib.Path("/root/.pyenv/versions").glob("3.12*/bin/python"))]
-        if not others:
-            self.skipTest("there is no CPython 3.12")
-        program = self.program(3, python=str(others[0]))
+        program = self.program(3, python=interpreter_without_probes(self))
         self.start_with_root()
         session, = self.collector.wait_recorded(program.pid)
         answer = self.exact("on", session["name"])
