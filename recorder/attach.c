@@ -188,6 +188,10 @@ static void open_lines(struct attach *a, const struct line_request *request)
 	r = line_events_open(a->target, request, &a->lines);
 	if (r == 0)
 		r = line_handover_send(a->config->sock, a->lines);
+	if (r == 0 && !line_events_are_inherited(a->lines))
+		log_warning("process %d: threads that it starts from now on are only looked "
+			    "at: " LINE_EVENTS_LACK,
+			    pid_of(a));
 	if (r == 0 || r == -ESRCH) /* its end is told elsewhere */
 		return;
 	line_events_explain(r, why, sizeof(why));

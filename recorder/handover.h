@@ -55,8 +55,9 @@ enum message_type {
 	 */
 	MSG_EDGES,
 	/*
-	 * status: 0; start: first CPU, end: number of CPUs; ring_bytes; fds: the rings. Or status:
-	 * -ENODATA, exact mode is over.
+	 * status: 0; start: first CPU, end: number of CPUs; ring_bytes; is_inherited: bool, of
+	 * threads that start later as well; fds: the rings. Or status: -ENODATA, exact mode is
+	 * over.
 	 */
 	MSG_LINES,
 	MSG_WAITS, /* fd: where to ask why threads wait, see oncpu/wait_link.h */
@@ -106,6 +107,7 @@ struct message {
 	struct worker_setup setup;
 	struct line_request lines;
 	uint64_t ring_bytes;
+	uint64_t is_inherited;
 	char path[PATH_MAX];
 	char text[MESSAGE_TEXT_MAX];
 	/* Not sent as such: descriptors travel beside the bytes. */

@@ -54,13 +54,18 @@ static void free_thread(struct exact_thread *th)
 	free(th);
 }
 
+/* As the attacher sees its number; the interpreter has another one where it has a pid namespace. */
+static uint32_t tid_of(const struct track *t)
+{
+	return t->edge && t->edge->target_tid == t->id.native_id ? t->edge->tid
+								 : (uint32_t)t->id.native_id;
+}
+
 static struct track *find_track(const struct sampler *s, uint32_t tid)
 {
 	for (size_t i = 0; i < s->n_tracks; i++) {
-		struct track *t = s->tracks[i];
-
-		if (t->edge ? t->edge->tid == tid : t->id.native_id == tid)
-			return t;
+		if (tid_of(s->tracks[i]) == tid)
+			return s->tracks[i];
 	}
 	return NULL;
 }
@@ -122,6 +127,12 @@ static struct exact_thread *need_thread(struct sampler *s, const struct line_sam
 	th = add_thread(s, t, sample->tid);
 	exact_begin_telling(s, th, sample->time_ns);
 	return th;
+}
+
+void sampler_exact_add(struct sampler *s, struct track *t)
+{
+	if (s->exact && s->exact->source->is_inherited)
+		sampler_told_begin(s, t, PROVENANCE_EXACT, clock_monotonic_ns());
 }
 
 void sampler_exact_forget(struct sampler *s, const struct track *t)
@@ -441,8 +452,8 @@ static void begin(struct sampler *s, struct exact_source *source)
 	for (size_t i = 0; i < s->n_tracks; i++) {
 		struct track *t = s->tracks[i];
 
-		if (t->edge || t->id.native_id)
-			add_thread(s, t, t->edge ? t->edge->tid : (uint32_t)t->id.native_id);
+		if (tid_of(t))
+			add_thread(s, t, tid_of(t));
 	}
 	atomic_store_explicit(&s->exact_progress.is_on, true, memory_order_relaxed);
 }
@@ -469,6 +480,11 @@ void sampler_exact_drop(struct sampler *s)
 	for (size_t i = 0; i < x->n; i++) {
 		exact_lose_sync(s, x->threads[i], now_ns);
 		free_thread(x->threads[i]);
+	}
+	/* Those that nothing was told of. */
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		if (s->tracks[i]->told_by == PROVENANCE_EXACT)
+			sampler_told_end(s, s->tracks[i], now_ns);
 	}
 	exact_codes_free(x->codes);
 	exact_source_free(x->source);

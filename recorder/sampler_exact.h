@@ -18,6 +18,7 @@ struct sampler;
 struct exact_source {
 	struct line_rings *rings; /* owned */
 	struct line_plan plan;
+	bool is_inherited; /* it tells of threads that start later, too */
 };
 
 /* Figures, readable from any thread. */

@@ -285,6 +285,8 @@ void sampler_exact_catch_up(struct sampler *s);
 /* Take all that is left, and end; the writer has to make room meanwhile. */
 void sampler_exact_finish(struct sampler *s);
 void sampler_exact_drop(struct sampler *s);
+/* A thread that has come later: what it does is told. */
+void sampler_exact_add(struct sampler *s, struct track *t);
 void sampler_exact_forget(struct sampler *s, const struct track *t);
 /* How long to leave the rings alone. */
 uint64_t sampler_exact_pause(const struct sampler *s);

@@ -49,6 +49,7 @@ static struct track *add_track(struct sampler *s, const struct py_thread *id)
 	s->tracks = xgrow(s->tracks, &s->tracks_cap, s->n_tracks + 1, sizeof(s->tracks[0]));
 	s->tracks[s->n_tracks++] = t;
 	sampler_link_edge(s, t);
+	sampler_exact_add(s, t);
 	return t;
 }
 

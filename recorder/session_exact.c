@@ -93,6 +93,10 @@ static void done(void *arg, int result)
 	}
 	s->exact.events = steal_ptr(look->events);
 	line_handover_send(s->worker.sock, s->exact.events);
+	if (!line_events_are_inherited(s->exact.events))
+		log_warning("%s: process %d: threads that it starts from now on are only looked "
+			    "at: " LINE_EVENTS_LACK,
+			    s->name, (int)s->pid);
 	log_info("%s: process %d: exact mode: each line is recorded", s->name, (int)s->pid);
 }
 

@@ -54,6 +54,7 @@ static void begin(struct worker *w)
 	int r = line_rings_new(fds->fds, fds->n_cpus, fds->ring_bytes, w->line_plan.request.regs,
 			       &source->rings);
 
+	source->is_inherited = fds->is_inherited;
 	/* They have been taken over, or closed. */
 	fds->n_here = 0;
 	line_ring_fds_done(fds);

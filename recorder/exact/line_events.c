@@ -257,7 +257,10 @@ static int make_rings(struct line_events *e, uint32_t tid)
 	e->maps = xcalloc(e->n_cpus, sizeof(*e->maps));
 	for (unsigned i = 0; i < e->n_cpus; i++)
 		e->rings[i] = -1;
-	for (e->ring_bytes = LINE_RING_BYTES;; e->ring_bytes /= 2) {
+	e->ring_bytes = LINE_RING_BYTES;
+	while (e->ring_bytes > LINE_RING_MIN_BYTES && e->ring_bytes * e->n_cpus > LINE_RINGS_BYTES)
+		e->ring_bytes /= 2;
+	for (;; e->ring_bytes /= 2) {
 		r = make_rings_of_size(e, tid);
 		if (r == 0 || (r != -EPERM && r != -ENOMEM) || e->ring_bytes <= LINE_RING_MIN_BYTES)
 			return r;

@@ -28,9 +28,12 @@
 /* Copied of the stack, where arguments are there. */
 #define LINE_STACK_MAX 2048
 
-/* Data of a ring, in bytes: a fifth of a second at 400,000 lines a second. Less where the kernel
- * gives no more. */
+/*
+ * Data of a ring, in bytes: a fifth of a second at 400,000 lines a second. Less where there are
+ * many CPUs, or the kernel gives no more.
+ */
 #define LINE_RING_BYTES	    ((size_t)8 << 20)
+#define LINE_RINGS_BYTES    ((size_t)64 << 20)
 #define LINE_RING_MIN_BYTES ((size_t)64 << 10)
 
 /*
@@ -66,6 +69,10 @@ int line_events_open(const struct identity *id, const struct line_request *reque
 		     struct line_events **ret);
 /* Whether threads that start later are told of as well. */
 bool line_events_are_inherited(const struct line_events *e);
+
+#define LINE_EVENTS_LACK                                                                          \
+	"that their lines are told as well takes tracefs (/sys/kernel/tracing), which cannot be " \
+	"used here"
 
 /* The events end. It may take some ten milliseconds. NULL is accepted. */
 void line_events_free(struct line_events *e);

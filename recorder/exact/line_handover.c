@@ -24,6 +24,7 @@ int line_handover_send(int sock, const struct line_events *events)
 		m.start = sent;
 		m.end = n;
 		m.ring_bytes = line_events_ring_bytes(events);
+		m.is_inherited = line_events_are_inherited(events);
 		while (m.n_fds < MESSAGE_FDS_MAX && sent < n)
 			m.fds[m.n_fds++] = line_events_ring(events, sent++);
 		r = message_send(sock, &m);
@@ -53,6 +54,7 @@ int line_ring_fds_take(struct line_ring_fds *r, struct message *m)
 	}
 	r->n_cpus = (unsigned)m->end;
 	r->ring_bytes = (size_t)m->ring_bytes;
+	r->is_inherited = m->is_inherited;
 	r->fds = xreallocarray(r->fds, r->n_cpus, sizeof(*r->fds));
 	for (unsigned i = 0; i < n; i++)
 		r->fds[r->n_here++] = m->fds[i];

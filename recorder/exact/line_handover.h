@@ -22,6 +22,7 @@ struct line_ring_fds {
 	int *fds; /* by CPU */
 	unsigned n_cpus, n_here;
 	size_t ring_bytes;
+	bool is_inherited; /* see line_events.h */
 };
 
 /*
