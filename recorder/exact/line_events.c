@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +28,9 @@
 
 /* The list of threads is read until it shows no new one, at most so often. */
 #define MAX_PASSES 8
+
+/* Threads that close them. */
+#define CLOSERS_MAX 16
 
 #define PMU "/sys/bus/event_source/devices/uprobe/"
 
@@ -64,13 +70,48 @@ static size_t map_bytes(const struct line_events *e)
 	return (size_t)sysconf(_SC_PAGESIZE) + e->ring_bytes;
 }
 
+struct closing {
+	struct line_events *events;
+	atomic_size_t next;
+};
+
+static void *close_some(void *arg)
+{
+	struct closing *c = arg;
+	size_t i;
+
+	while ((i = atomic_fetch_add(&c->next, 1)) < c->events->n_fds)
+		close(c->events->fds[i]);
+	return NULL;
+}
+
+/*
+ * With each the kernel waits until nobody can be in the probe any more, for some ten milliseconds:
+ * so it waits for several at a time.
+ */
+static void close_probes(struct line_events *e)
+{
+	struct closing c = {.events = e};
+	pthread_t threads[CLOSERS_MAX];
+	sigset_t all, old;
+	size_t n = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (n < CLOSERS_MAX && n + 1 < e->n_fds &&
+	       pthread_create(&threads[n], NULL, close_some, &c) == 0)
+		n++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	close_some(&c);
+	while (n)
+		pthread_join(threads[--n], NULL);
+}
+
 void line_events_free(struct line_events *e)
 {
 	if (!e)
 		return;
-	/* Those of the lines come first: they are the ones that cost. */
-	for (size_t i = 0; i < e->n_fds; i++)
-		close(e->fds[i]);
+	close_probes(e);
 	for (unsigned i = 0; e->rings && i < e->n_cpus; i++) {
 		if (e->maps[i])
 			munmap(e->maps[i], map_bytes(e));
