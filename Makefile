@@ -145,17 +145,11 @@ check: deps-check
 	@$(PYTHON) tests/pythons.py fetch
 	+@status=0; $(SUBMAKE) run-unit || status=1; $(SUBMAKE) run-e2e || status=1; exit $$status
 
-# All run, even when one fails.
 run-unit:
-	@failed=; \
-	for test in $(TESTS); do \
-		echo "$$test"; "$$test" || failed="$$failed $$test"; \
-	done; \
-	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+	@tests/run_unit.sh $(TESTS)
 
 run-e2e:
-	@TRACKEXEC=$(abspath $(BUILD))/trackexec \
-		$(PYTHON) -m unittest discover -v -s tests/e2e -p '$(E2E)'
+	@TRACKEXEC=$(abspath $(BUILD))/trackexec $(PYTHON) tests/run_e2e.py '$(E2E)'
 
 # With sanitizers: all unit tests, and of the recordings those that differ in code, not in data.
 SAN_ENV := CK_TIMEOUT_MULTIPLIER=10 TRACKEXEC_SECONDS=0.2 \
@@ -169,7 +163,7 @@ ASAN_E2E := 'test_rec*.py' 'test_repl*.py' 'test_stacks.py'
 check-asan: deps-check
 	+@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' all tests
 	+@status=0; \
-	$(SAN_ENV) $(SUBMAKE) BUILD=$(BUILD)/asan run-unit || status=1; \
+	$(SAN_ENV) JOBS=2 $(SUBMAKE) BUILD=$(BUILD)/asan run-unit || status=1; \
 	for e2e in $(ASAN_E2E); do \
 		$(SAN_ENV) $(SUBMAKE) BUILD=$(BUILD)/asan E2E="$$e2e" run-e2e || status=1; \
 	done; \
@@ -228,7 +222,7 @@ TABLES  := $(wildcard recorder/python/*_table.c recorder/oncpu/*_table.c)
 ALL_C   := $(LIB_SRC) $(EXT_SRC) $(CLI_SRC) $(DAEMON_SRC) $(TEST_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 ALL_H   := $(wildcard cli/*.h common/*.h reader/*.h recorder/*.h recorder/*/*.h sqlext/*.h tests/*/*.h)
 ALL_PY  := $(wildcard tests/*.py tests/*/*.py tests/*/*/*.py tools/*.py)
-ALL_SH  := $(wildcard tools/*.sh) .ci/run
+ALL_SH  := $(wildcard tools/*.sh tests/*.sh) .ci/run
 FORMATTED := $(sort $(filter-out $(TABLES),$(ALL_C) $(ALL_H)))
 # The code that must not depend on the machine; the rest needs libraries of the other one.
 PORTABLE := recorder/target/memory.c $(wildcard recorder/python/*.c) \
@@ -245,8 +239,11 @@ lint-format:
 lint-gcc:
 	+@$(SUBMAKE) CC=gcc BUILD=$(BUILD)/lint-gcc CFLAGS='-O2 -g -Werror' all tests benches
 
-lint-clang:
-	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/lint-clang CFLAGS='-O2 -g -Werror' all tests benches
+# Its warnings, unlike those of gcc, need no code to be made.
+lint-clang: $(ALL_C:%=lint-clang-%)
+
+$(ALL_C:%=lint-clang-%): lint-clang-%:
+	@$(CLANG) -fsyntax-only $(ALL_CFLAGS) $(CHECK_CFLAGS) -Werror $*
 
 lint-aarch64 aarch64:
 	$(CLANG) --target=aarch64-linux-gnu -fsyntax-only -nostdlibinc \
@@ -335,7 +332,8 @@ deps-%: FORCE
 FORCE:
 
 .PHONY: all tests benches fuzzers check run-unit run-e2e check-asan check-tsan demo bench fuzz \
-        $(FUZZ_NAMES:%=run-%) lint $(LINTS) $(ALL_C:%=lint-tidy-%) aarch64 format install uninstall clean deps FORCE
+        $(FUZZ_NAMES:%=run-%) lint $(LINTS) $(ALL_C:%=lint-tidy-%) $(ALL_C:%=lint-clang-%) \
+        aarch64 format install uninstall clean deps FORCE
 .SECONDARY:
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

@@ -57,9 +57,11 @@ enum drop_reason {
 
 /* How an event is known. Stored by number: append only. */
 enum provenance {
-	PROVENANCE_OBSERVED, /* seen by a look from outside: what was too short for that is not there */
-	PROVENANCE_PRECISE,  /* told by the program: each line of a section that its developer marked */
-	PROVENANCE_EXACT,    /* told by the interpreter: each line */
+	PROVENANCE_OBSERVED, /* seen by a look from outside: what was too short for that is not
+				there */
+	PROVENANCE_PRECISE, /* told by the program: each line of a section that its developer marked
+			     */
+	PROVENANCE_EXACT,   /* told by the interpreter: each line */
 	PROVENANCE_INFERRED, /* not seen: it must have been so */
 	N_PROVENANCES,
 };
@@ -105,6 +107,7 @@ static inline int provenance_is_complete(unsigned provenance)
 #define META_UTC_OFFSET	     "utc_offset_s"
 #define META_TIME_ZONE	     "time_zone"
 #define META_EDGES	     "edges"
+#define META_MIN_WAIT	     "min_wait_ns"
 #define META_END	     "end_ns"
 #define META_END_REASON	     "end_reason"
 #define META_TRIMMED_UNTIL   "trimmed_until_ns"

@@ -38,10 +38,10 @@ struct stored_block {
 	int64_t row;
 	uint64_t last_ns;
 	uint32_t n_events;
-	uint64_t waits_mark;	   /* see block_waits_mark() */
-	size_t n_waits;		   /* without one that goes on */
+	uint64_t waits_mark;	      /* see block_waits_mark() */
+	size_t n_waits;		      /* without one that goes on */
 	uint32_t n_of[N_PROVENANCES]; /* events */
-	struct line_totals *lines; /* owned; by file, then line */
+	struct line_totals *lines;    /* owned; by file, then line */
 	size_t n_lines;
 };
 
@@ -61,7 +61,7 @@ struct finished_block {
 	uint8_t *provenance; /* NULL: all observed; stored with the data */
 	size_t provenance_len;
 	uint32_t n_of[N_PROVENANCES]; /* events */
-	struct line_totals *lines; /* by file, then line */
+	struct line_totals *lines;    /* by file, then line */
 	size_t n_lines;
 	uint64_t waits_mark; /* 0: none */
 	size_t n_waits;
@@ -79,6 +79,8 @@ struct block_builder;
 struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_frame *stack,
 					uint32_t depth);
 void block_builder_free(struct block_builder *b);
+/* Waits are listed when they last so long; else from WAIT_LISTED_NS on. Before the first one. */
+void block_builder_set_min_wait(struct block_builder *b, uint64_t ns);
 
 /* How an event is known: see struct record_stack. */
 struct step_source {

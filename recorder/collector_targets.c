@@ -159,6 +159,7 @@ static void begin_session(struct collector *c, const struct discover_process *p,
 	    .packages_text = target->packages_text,
 	    .rate_asked_hz = target->rate_hz,
 	    .mode = target->mode,
+	    .min_wait_ns = c->config->min_wait_ns,
 	    .access = c->access,
 	    .worker_gid = c->worker_gid,
 	};

@@ -142,7 +142,9 @@ struct sampler {
 
 	uint64_t round_ns, last_round_ns; /* when this one began, and the one before */
 	uint64_t gap_end_ns;		  /* of the last gap that was told */
+	uint64_t told_now_ns;		  /* the time, when it was read last for what others tell */
 	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
+	uint64_t switched_in_ns;	  /* when one was switched in the last time */
 	uint64_t random;
 	uint64_t idle_since_ns; /* since then all wait; 0: not all */
 	uint64_t n_rounds;
@@ -168,8 +170,12 @@ struct track *sampler_add_unlisted(struct sampler *s, uint32_t tid);
 
 /* --- sampler_edges.c --- */
 
-/* A wait that lasts so long is told while it goes on. */
+/* A wait that lasts so long is told while it goes on, unless the configuration says otherwise. */
 #define SAMPLER_WAIT_NS NS_PER_MS
+static inline uint64_t sampler_min_wait_ns(const struct sampler *s)
+{
+	return s->config->min_wait_ns ? s->config->min_wait_ns : SAMPLER_WAIT_NS;
+}
 
 /* With the rings of the configuration, which are taken out of it. */
 void sampler_open_edges(struct sampler *s);
@@ -196,11 +202,12 @@ bool sampler_may_rest(const struct sampler *s);
 /* Whether to sleep until then. */
 bool sampler_shall_rest(struct sampler *s, uint64_t now_ns);
 /*
- * How long to leave a target alone that goes on after a rest: a random part of the interval, or of
- * how long it ran the last time. Looks that always came as soon after a wait would always see the
- * same lines.
+ * How long to leave a target alone that goes on after a rest: until a random part of the interval,
+ * or of how long it ran the last time, has passed since it was switched in. Looks that always came
+ * as soon after a wait would always see the same lines. Waking up takes some 40 us: a look that was
+ * due meanwhile comes at once.
  */
-uint64_t sampler_delay_after_rest(struct sampler *s);
+uint64_t sampler_delay_after_rest(struct sampler *s, uint64_t now_ns);
 /* Sleep until then, or until something else is due. Returns the time. */
 uint64_t sampler_rest(struct sampler *s, uint64_t now_ns);
 /*
@@ -258,13 +265,7 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns);
 /* Publish what is in the batch without a proof, and begin the next one. */
 void sampler_publish_batch(struct sampler *s, uint64_t now_ns);
 
-/* For sampler_told.c. Each returns false, or 0, when the ring is full. */
-struct code_text {
-	const char *file, *name;
-	size_t file_len, name_len;
-	int32_t first_line;
-};
-uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns);
+/* For sampler_told.c. Each returns false, or NULL, when the ring is full. */
 bool sampler_announce_thread(struct sampler *s, struct track *t, uint64_t now_ns);
 /* Once the writer has made room: say what it missed. */
 bool sampler_tell_full_gap(struct sampler *s, uint64_t now_ns);
@@ -291,6 +292,16 @@ void sampler_exact_forget(struct sampler *s, const struct track *t);
 /* How long to leave the rings alone. */
 uint64_t sampler_exact_pause(const struct sampler *s);
 
+/* --- sampler_names.c --- */
+
+struct code_text {
+	const char *file, *name;
+	size_t file_len, name_len;
+	int32_t first_line;
+};
+/* The id of code of these names, which is announced when it is new; 0: the ring is full. */
+uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns);
+
 /* --- sampler_told.c --- */
 
 /*
@@ -315,7 +326,7 @@ void sampler_told_end(struct sampler *s, struct track *t, uint64_t time_ns);
  * From time_ns on the stack of followed frames is: the first `keep` of those that were told last
  * (t->last), then `frames`, outermost first. Always an event, also when nothing is different,
  * except where there was no frame and is none. A thread that was not known yet is announced. Times
- * that decrease are told as the last one.
+ * that decrease are told as the last one, those of the future as now.
  *
  * Returns false when it was not told, because the ring is full (counted; a gap follows when there
  * is room again), or because there is less to build on than `keep` says. The latter can happen to
@@ -339,9 +350,11 @@ void sampler_told_until(struct sampler *s, struct track *t, uint64_t time_ns);
 uint32_t sampler_told_code(struct sampler *s, const char *file, size_t file_len, const char *name,
 			   size_t name_len, int32_t first_line, uint64_t now_ns);
 
-/* For sampler_emit.c: a wait of a thread that is told, over by end_ns. */
+/* For sampler_emit.c, also during a look: a wait of a thread that is told, over by end_ns. */
 void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 		      unsigned was);
+/* The same: the thread is gone. */
+void sampler_told_gone(struct sampler *s, struct track *t);
 /* Now and then: waits whose turn does not come. */
 void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
 

@@ -271,6 +271,7 @@ static int send_setup(struct session *s)
 	m.setup = (struct worker_setup){
 	    .start_ticks = s->start_ticks,
 	    .rate_hz = s->rate_hz,
+	    .min_wait_ns = s->min_wait_ns,
 	    .pid = s->pid,
 	    .follow = (int32_t)s->follow,
 	    .uid = s->access.worker_uid,
@@ -440,6 +441,7 @@ struct session *session_new(const struct session_ops *ops, const struct session_
 	s->rate_asked_hz = s->rate_hz = target->rate_asked_hz;
 	s->mode = target->mode;
 	s->exact.is_wanted = s->mode == SAMPLING_EXACT;
+	s->min_wait_ns = target->min_wait_ns;
 	s->access = target->access;
 	s->worker_gid = target->worker_gid;
 	s->may_grow = true;

@@ -29,6 +29,7 @@ import bench_exact
 import bench_waits
 import bench_replay
 import bench_report
+import bench_told
 import judges
 
 MAX_RATE = ("--rate", "max", "--all")
@@ -466,6 +467,7 @@ SECTIONS = {
     **bench_waits.SECTIONS,
     **bench_replay.SECTIONS,
     **bench_report.SECTIONS,
+    **bench_told.SECTIONS,
     **bench_exact.SECTIONS,
 }
 
