@@ -301,8 +301,7 @@ static void measure(struct recorded *r, const struct session_status *status, uin
 	r->is_beyond_budget = status->is_exact;
 	r->budget.cpu_ns = status->is_exact ? 0 : used_ns;
 	r->budget.reached_hz = status->rate_hz;
-	r->budget.is_resting =
-	    !status->has_totals || status->totals.is_resting || status->is_exact;
+	r->budget.is_resting = !status->has_totals || status->totals.is_resting || status->is_exact;
 	r->budget.rate_hz = status->rate_allowed_hz;
 }
 

@@ -13,11 +13,9 @@
  *	            ◄──  MSG_ATTACHED  0: samples from now on; else why not
  *	            ◄──  MSG_PROGRESS  once a second
  *	            ◄──  MSG_GONE      the address space is gone; waits for MSG_TARGET or MSG_STOP
- *	MSG_LINES (rings)              ──►      once it has attached: exact mode begins, or ends; see
- *	                                        exact/line_handover.h
- *	MSG_RATE, MSG_TRIM, MSG_GROWTH ──►      at any time
- *	MSG_STOP                       ──►      ends the trace
- *	            ◄──  MSG_DONE      and exits
+ *	MSG_LINES (rings)              ──►      once it has attached: exact mode begins, or ends;
+ *see exact/line_handover.h MSG_RATE, MSG_TRIM, MSG_GROWTH ──►      at any time MSG_STOP ──► ends
+ *the trace ◄──  MSG_DONE      and exits
  */
 #ifndef RECORDER_HANDOVER_H
 #define RECORDER_HANDOVER_H
@@ -42,13 +40,13 @@ enum message_type {
 	 * none, end then being why: an errno.
 	 */
 	MSG_ATTACHED,
-	MSG_PROGRESS,	 /* totals; status: 0, or why the trace cannot be written at present */
-	MSG_GONE,	 /* status: -ESRCH, or -EFAULT when the structures can't be read */
-	MSG_DONE,	 /* totals; status: 0, or why the trace is not complete */
-	MSG_SETUP,	 /* setup; text: name of the trace, path: packages; fds: its folder, lock */
-	MSG_RATE,	 /* setup.rate_hz */
-	MSG_TRIM,	 /* start: so many bytes of the oldest blocks are to be deleted */
-	MSG_GROWTH,	 /* status: whether the trace may grow */
+	MSG_PROGRESS, /* totals; status: 0, or why the trace cannot be written at present */
+	MSG_GONE,     /* status: -ESRCH, or -EFAULT when the structures can't be read */
+	MSG_DONE,     /* totals; status: 0, or why the trace is not complete */
+	MSG_SETUP,    /* setup; text: name of the trace, path: packages; fds: its folder, lock */
+	MSG_RATE,     /* setup.rate_hz */
+	MSG_TRIM,     /* start: so many bytes of the oldest blocks are to be deleted */
+	MSG_GROWTH,   /* status: whether the trace may grow */
 	/*
 	 * status: 0; start: first CPU, end: number of CPUs; fds: the threads, then records and
 	 * alarm of each CPU. Or status: -ENODATA, end: enum edge_source, which is not EDGES_EXACT.

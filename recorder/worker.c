@@ -22,6 +22,8 @@
 #include "recorder/wait_watch.h"
 
 #define RING_BYTES (4u << 20)
+/* Of who is only there for exact mode. */
+#define EXACT_RING_BYTES (32u << 20)
 /*
  * How long the writer sleeps. A wake-up costs some ten microseconds, so it is rare while little
  * happens, and short beside the time to fill the ring when much does.
@@ -462,7 +464,7 @@ int worker_run(int sock, const struct worker_config *config)
 		send_done(&w, r, "cannot give up privileges", NULL);
 		return 1;
 	}
-	w.ring = ring_new(RING_BYTES);
+	w.ring = ring_new(config->needs_lines ? EXACT_RING_BYTES : RING_BYTES);
 	w.edge_inbox = edge_inbox_new();
 	while (!w.is_done) {
 		struct pollfd p = {.fd = sock, .events = POLLIN};

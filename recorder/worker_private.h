@@ -61,8 +61,8 @@ struct worker {
 	struct line_ring_fds line_fds;
 	bool is_exact;
 	uint64_t lines_base, lost_base; /* of earlier samplers */
-	int maps_fd;	/* of the target; -1: none */
-	int waits_sock; /* where to ask why it waits; -1: nowhere */
+	int maps_fd;			/* of the target; -1: none */
+	int waits_sock;			/* where to ask why it waits; -1: nowhere */
 	struct wait_queue *wait_queue;
 	struct wait_watch *wait_watch; /* NULL: nobody finds out */
 	bool may_not_grow;	       /* the trace: others need the disk */

@@ -125,12 +125,17 @@ END_TEST
 START_TEST(what_makes_no_sense_is_refused)
 {
 	static const char *const bad[] = {
-	    "8@",	    "3@%rax",
+	    "8@",
+	    "3@%rax",
 	    "8@%",
-	    "8@(%rax",	    "8@(%rax,%rbx,3)",
-	    "8@()",	    "0@%rax",
-	    "8@-",	    "-9223372036854775808@%rax",
-	    "8@(%rax))",    "8@%abcdefgh",
+	    "8@(%rax",
+	    "8@(%rax,%rbx,3)",
+	    "8@()",
+	    "0@%rax",
+	    "8@-",
+	    "-9223372036854775808@%rax",
+	    "8@(%rax))",
+	    "8@%abcdefgh",
 	};
 	static const char *const unknown[] = {
 	    "8@%rip", "8f@%xmm0", "8@%xmm0", "8@symbol(%rip)", "8@$symbol", "8@0x1234",

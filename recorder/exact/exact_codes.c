@@ -129,14 +129,14 @@ static void find_awaits(struct exact_codes *c, const struct py_code *code, struc
 
 	if (!code->start || c->layout->opcodes != py_layout_find(11)->opcodes)
 		return;
-	for (uint32_t unit = 0; unit < code->n_units; unit += sizeof(bytes) / 2) {
-		uint32_t n = code->n_units - unit;
+	for (size_t unit = 0; unit < code->n_units; unit += sizeof(bytes) / 2) {
+		size_t n = code->n_units - unit;
 
 		if (n > sizeof(bytes) / 2)
 			n = sizeof(bytes) / 2;
-		if (memory_read(c->mem, code->start + 2 * (uint64_t)unit, bytes, 2 * (size_t)n) < 0)
+		if (memory_read(c->mem, code->start + 2 * unit, bytes, 2 * n) < 0)
 			return;
-		for (uint32_t i = 0; i < n; i++) {
+		for (size_t i = 0; i < n; i++) {
 			if (bytes[2 * i] == OP_SEND && ret->n_awaits < EXACT_AWAITS_MAX &&
 			    !(code->units[unit + i] & PY_UNIT_IS_CACHE))
 				ret->awaits[ret->n_awaits++] = code->lines[unit + i];
@@ -380,6 +380,7 @@ static int learn(struct exact_codes *c, const struct line_event *e, const struct
 		return r;
 	free(ret->file);
 	free(ret->name);
+	ret->file = ret->name = NULL;
 	*ret = (struct exact_code){
 	    .file_at = e->file,
 	    .name_at = e->name,

@@ -29,10 +29,11 @@
 #define LINE_STACK_MAX 2048
 
 /*
- * Data of a ring, in bytes: a fifth of a second at 400,000 lines a second. Less where there are
+ * Data of a ring, in bytes: most of a second at 400,000 lines a second, as a disk can be slow that
+ * long. Less where there are
  * many CPUs, or the kernel gives no more.
  */
-#define LINE_RING_BYTES	    ((size_t)8 << 20)
+#define LINE_RING_BYTES	    ((size_t)32 << 20)
 #define LINE_RINGS_BYTES    ((size_t)64 << 20)
 #define LINE_RING_MIN_BYTES ((size_t)64 << 10)
 

@@ -40,7 +40,7 @@ int trace_fs_owner(const char *line, char ret_name[static TRACE_FS_NAME_MAX])
 	/* "p:trackexec/p4242_1 /usr/bin/python3.11:0x…" */
 	if (sscanf(line, "p:" GROUP "/%63[a-z0-9_]", name) != 1 || sscanf(name, "p%d_", &pid) != 1)
 		return 0;
-	strcpy(ret_name, name);
+	snprintf(ret_name, TRACE_FS_NAME_MAX, "%s", name);
 	return pid > 0 ? pid : 0;
 }
 

@@ -52,8 +52,8 @@ static bool parse_note(const char *desc, size_t len, const char *provider, uint6
 		if (ret->semaphore)
 			ret->semaphore += base - words[1];
 	}
-	strcpy(ret->name, name);
-	strcpy(ret->text, args);
+	memcpy(ret->name, name, strlen(name) + 1);
+	memcpy(ret->text, args, strlen(args) + 1);
 	ret->n_args = usdt_args_parse(USDT_MACHINE, ret->text, ret->args);
 	return true;
 }
