@@ -22,8 +22,8 @@
 /* Room in the writer's ring without which records are left where they are. */
 #define ROOM_BYTES ((size_t)512 * 1024)
 /*
- * Between looks into the rings, which hold what comes in a fifth of a second where it comes fast.
- * What is told soon after it happened is resolved better: the frame is still there.
+ * Between looks into the rings, which hold what comes within some tenths of a second where it comes
+ * fast. What is told soon after it happened is resolved better: the frame is still there.
  */
 #define BUSY_PAUSE_NS (2 * NS_PER_MS)
 #define IDLE_PAUSE_NS (1 * NS_PER_MS)

@@ -380,19 +380,16 @@ static int learn(struct exact_codes *c, const struct line_event *e, const struct
 		return r;
 	free(ret->file);
 	free(ret->name);
-	ret->file = ret->name = NULL;
-	*ret = (struct exact_code){
-	    .file_at = e->file,
-	    .name_at = e->name,
-	    .line = e->line,
-	    .first_line = e->line,
-	    .is_genexpr = strcmp(name, "<genexpr>") == 0,
-	    .begins_here = -1,
-	    .file = xstrdup(file),
-	    .name = xstrdup(name),
-	    .followed = -1,
-	    .checked_ns = now_ns,
-	};
+	memset(ret, 0, sizeof(*ret));
+	ret->file_at = e->file;
+	ret->name_at = e->name;
+	ret->line = ret->first_line = e->line;
+	ret->is_genexpr = strcmp(name, "<genexpr>") == 0;
+	ret->begins_here = -1;
+	ret->file = xstrdup(file);
+	ret->name = xstrdup(name);
+	ret->followed = -1;
+	ret->checked_ns = now_ns;
 	find_code(c, e, state, now_ns, ret);
 	return 0;
 }

@@ -29,9 +29,8 @@
 #define LINE_STACK_MAX 2048
 
 /*
- * Data of a ring, in bytes: most of a second at 400,000 lines a second, as a disk can be slow that
- * long. Less where there are
- * many CPUs, or the kernel gives no more.
+ * Data of a ring, in bytes: most of a second at 400,000 lines a second, as a disk can be slow for
+ * that long. Less where there are many CPUs, or the kernel gives no more.
  */
 #define LINE_RING_BYTES	    ((size_t)32 << 20)
 #define LINE_RINGS_BYTES    ((size_t)64 << 20)
