@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Shared by sampler_exact.c (what is told) and exact_sync.c (the stacks to begin with). */
+/*
+ * Shared by sampler_exact.c (records and threads), exact_frames.c (what they tell) and exact_sync.c
+ * (the frames to begin with).
+ */
 #ifndef RECORDER_EXACT_PRIVATE_H
 #define RECORDER_EXACT_PRIVATE_H
 
@@ -66,6 +69,12 @@ struct exact {
 bool exact_take_until(struct sampler *s, uint64_t until_ns);
 void exact_begin_telling(struct sampler *s, struct exact_thread *th, uint64_t time_ns);
 void exact_lose_sync(struct sampler *s, struct exact_thread *th, uint64_t time_ns);
+
+/* --- exact_frames.c --- */
+
+/* What a probe told of a thread. */
+void exact_on_event(struct sampler *s, struct exact_thread *th, const struct line_event *e,
+		    const struct line_sample *sample);
 
 /* --- exact_sync.c --- */
 
