@@ -207,6 +207,15 @@ static void on_line(struct sampler *s, struct exact_thread *th, const struct lin
 		tell_line(s, th, f, time_ns);
 }
 
+/*
+ * A frame that is there cannot be entered: the look from which it is known came after that, and
+ * the record was on its way for long.
+ */
+static bool is_known_already(const struct exact_thread *th, uint64_t addr)
+{
+	return addr && th->n && th->frames[th->n - 1].addr == addr;
+}
+
 void exact_on_event(struct sampler *s, struct exact_thread *th, const struct line_event *e,
 		    const struct line_sample *sample)
 {
@@ -218,7 +227,8 @@ void exact_on_event(struct sampler *s, struct exact_thread *th, const struct lin
 		return;
 	}
 	if (e->kind == PROBE_ENTRY) {
-		on_entry(s, th, e, sample, addr);
+		if (!is_known_already(th, addr))
+			on_entry(s, th, e, sample, addr);
 		return;
 	}
 	if (!find_frame(s, th, e, addr, sample->time_ns)) {

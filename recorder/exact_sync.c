@@ -20,7 +20,7 @@
 /* Looks at a thread, each time. */
 #define TRIES_MAX 8
 /* What a probe tells is in its ring so long after its time at the latest, mostly. */
-#define SETTLE_NS (20 * NS_PER_US)
+#define SETTLE_NS (50 * NS_PER_US)
 
 void exact_sync_begin(struct exact_thread *th)
 {

@@ -50,18 +50,29 @@ def semaphores():
     return found
 
 
-def semaphore_values(pid):
+def semaphore_addresses(pid):
     """Of an executable that is not moved, or of one that is."""
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
         first = next(line for line in maps if os.path.realpath(PYTHON) in line)
     start = int(first.split("-")[0], 16)
     bias = 0 if start == 0x400000 else start
+    return {name: bias + address for name, address in semaphores().items()}
+
+
+def semaphore_values(pid):
     with open(f"/proc/{pid}/mem", "rb") as memory:
         values = {}
-        for name, address in semaphores().items():
-            memory.seek(bias + address)
+        for name, address in semaphore_addresses(pid).items():
+            memory.seek(address)
             values[name] = struct.unpack("<H", memory.read(2))[0]
     return values
+
+
+def semaphore_addresses_of_new():
+    """Where they will be in an executable that is not moved; none, if it is one that is."""
+    with open(PYTHON, "rb") as elf:
+        is_fixed = struct.unpack("<H", elf.read(18)[16:])[0] == 2
+    return list(semaphores().values()) if is_fixed else []
 
 
 def interpreter_without_probes(test):
@@ -222,6 +233,42 @@ class RecordTest(unittest.TestCase):
         program.work()
         self.finish(recorder)
         self.assertEqual(info(self.trace)["gaps_by_reason"].get("exec"), 1)
+
+    def test_threads_that_run_all_the_time_and_a_fork(self):
+        addresses = semaphore_addresses_of_new()
+        hot = subprocess.Popen([PYTHON, str(TESTS / "targets" / "exact_hot.py"),
+                                *map(str, addresses)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(hot.stdout.close)
+        self.addCleanup(hot.wait)
+        self.addCleanup(hot.kill)
+        self.addCleanup(hot.stdin.close)
+        lines = Line(hot)
+        self.assertEqual(lines.read(DEADLINE_S), "ready")
+        recorder = self.record(hot.pid)
+        wait_until(lambda: all(semaphore_values(hot.pid).values()), "probes are set")
+        hot.stdin.write(b"fork\n")
+        hot.stdin.flush()
+        # A child is not recorded: the kernel takes the probes out of it.
+        self.assertEqual(set(lines.read(DEADLINE_S).split()), {"0"} if addresses else set())
+        self.finish(recorder)
+        self.check_stacks()
+
+    def check_stacks(self):
+        """Only such that can be: hot() calls recurse(), which calls itself, or numbers()."""
+        possible = re.compile(r"hot( recurse){0,6}|hot numbers|<module> main|<module>|")
+        stacks, told = collections.defaultdict(list), collections.Counter()
+        for text in trackexec("export", "--format", "jsonl", self.trace).splitlines():
+            event = json.loads(text)
+            if "pop" not in event:
+                continue
+            stack = stacks[event["thread"]]
+            if event["pop"]:
+                del stack[-event["pop"]:]
+            stack.extend(frame["function"] for frame in event["push"])
+            self.assertTrue(possible.fullmatch(" ".join(stack)), stack)
+            told[event["thread"]] += 1
+        self.assertEqual(sum(n > 100 for n in told.values()), 3, told)
 
     def test_target_that_ends(self):
         program = self.program(3)
