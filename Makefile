@@ -201,6 +201,7 @@ FUZZ_FLAGS := -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -pr
 # Files to begin with, where guessing would never get past the first bytes.
 SEEDS_fuzz_elf_image := /bin/true
 SEEDS_fuzz_config := tests/data/collector.conf
+SEEDS_fuzz_usdt_notes := tests/data/usdt_args.txt
 
 fuzz: deps-fuzz
 	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='-O1 -g' \
