@@ -15,7 +15,7 @@ const char trace_schema_sql[] =
     " last_ns INTEGER);"
     "CREATE TABLE blocks (id INTEGER PRIMARY KEY, thread INTEGER NOT NULL REFERENCES threads,"
     " first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, lowest_depth INTEGER NOT NULL,"
-    " n_events INTEGER NOT NULL, data BLOB NOT NULL, waits BLOB);"
+    " n_events INTEGER NOT NULL, data BLOB NOT NULL, waits BLOB, provenance BLOB);"
     /* Covers all but the data, so that neither a sum nor a search by time touches it. */
     "CREATE INDEX blocks_by_time"
     " ON blocks (thread, first_ns, last_ns, lowest_depth, n_events);"
@@ -94,4 +94,16 @@ const char *file_state_name(unsigned state)
 	};
 
 	return name_of(names, sizeof(names) / sizeof(names[0]), state);
+}
+
+const char *provenance_name(unsigned provenance)
+{
+	static const char *const names[N_PROVENANCES] = {
+	    [PROVENANCE_OBSERVED] = "observed",
+	    [PROVENANCE_PRECISE] = "precise",
+	    [PROVENANCE_EXACT] = "exact",
+	    [PROVENANCE_INFERRED] = "inferred",
+	};
+
+	return name_of(names, N_PROVENANCES, provenance);
 }

@@ -54,6 +54,15 @@ enum drop_reason {
 	N_DROP_REASONS,
 };
 
+/* How an event is known. Stored by number: append only. */
+enum provenance {
+	PROVENANCE_OBSERVED, /* seen by a look from outside: what was too short for that is not there */
+	PROVENANCE_PRECISE,  /* told by the program: each line of a section that its developer marked */
+	PROVENANCE_EXACT,    /* told by the interpreter: each line */
+	PROVENANCE_INFERRED, /* not seen: it must have been so */
+	N_PROVENANCES,
+};
+
 /* What files.source is worth. Stored by number: append only. */
 enum file_state {
 	FILE_STORED = 1, /* the text as it was when the file was first seen */
@@ -67,6 +76,16 @@ const char *gap_reason_name(unsigned reason);
 const char *cut_reason_name(enum cut_reason reason);
 const char *drop_reason_name(enum drop_reason reason);
 const char *file_state_name(unsigned state);
+/* E.g. "observed"; as in names of counters, "events.observed". */
+const char *provenance_name(unsigned provenance);
+/*
+ * Whether nothing of the followed code happened between two neighbouring events of this provenance
+ * that belong to one stretch.
+ */
+static inline int provenance_is_complete(unsigned provenance)
+{
+	return provenance == PROVENANCE_PRECISE || provenance == PROVENANCE_EXACT;
+}
 
 /* Keys of table meta. */
 #define META_RECORDER	     "recorder_version"
@@ -97,6 +116,7 @@ const char *file_state_name(unsigned state);
 #define COUNTER_NAMES_TRUNCATED "names_truncated"
 #define COUNTER_BUSY		"busy_ns"
 #define COUNTER_TIME		"time_ns" /* when the others were read */
+#define COUNTER_EVENTS		"events." /* with a provenance's name: stored in blocks so far */
 /* What was deleted to save space. */
 #define COUNTER_TRIMMED_BLOCKS "trimmed_blocks"
 #define COUNTER_TRIMMED_EVENTS "trimmed_events"

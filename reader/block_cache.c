@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/provenance_codec.h"
 #include "common/xalloc.h"
 
 #define N_SLOTS	  16
@@ -124,6 +125,26 @@ static bool decode_events(struct slot *s, uint32_t max)
 	return n == block_decoder_n_events(s->decoder);
 }
 
+static void decode_provenance(struct block_cache *c, struct slot *s)
+{
+	struct provenance_runs runs;
+	uint32_t i = 0;
+
+	if (trace_decode_provenance(c->trace, s->block.row.id,
+				    block_decoder_n_events(s->decoder), &runs) < 0)
+		return;
+	for (size_t k = 0; k < runs.n; k++) {
+		bool begins = runs.runs[k].begins_stretch;
+
+		for (; i < runs.runs[k].end && i < s->block.n_events; i++) {
+			s->events[i].provenance = runs.runs[k].provenance;
+			s->events[i].begins_stretch = begins;
+			begins = false;
+		}
+	}
+	provenance_runs_done(&runs);
+}
+
 static void decode(struct block_cache *c, struct slot *s)
 {
 	struct cached_block *b = &s->block;
@@ -137,6 +158,7 @@ static void decode(struct block_cache *c, struct slot *s)
 		memcpy(s->start, stack, b->start_depth * sizeof(*s->start));
 	s->events = xreallocarray(NULL, max, sizeof(*s->events));
 	b->is_damaged = !decode_events(s, max);
+	decode_provenance(c, s);
 	b->lines = block_decoder_lines(s->decoder, &b->n_lines);
 	b->start = s->start;
 	b->events = s->events;

@@ -23,6 +23,9 @@ struct cached_event {
 	uint32_t n_pushed;
 	uint32_t pop;
 	uint32_t depth; /* of the stack afterwards */
+	uint8_t provenance; /* enum provenance */
+	/* More can have happened between it and the event before, though that is known as well. */
+	bool begins_stretch;
 };
 
 struct cached_block {

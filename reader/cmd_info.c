@@ -61,6 +61,7 @@ struct info {
 	uint64_t cut[N_CUT_REASONS], all_cut;
 	uint64_t dropped[N_DROP_REASONS], all_dropped;
 	uint64_t lines_unknown, names_truncated;
+	uint64_t n_of[N_PROVENANCES]; /* events */
 	struct trace_trimmed trimmed;
 	double complete_from_s; /* since the start; 0: nothing was deleted */
 	struct trace_summary summary;
@@ -82,6 +83,7 @@ static void collect_counters(struct trace *t, struct info *ret, int *error)
 	note(error, trace_counter(t, COUNTER_SNAPSHOTS, &ret->snapshots));
 	note(error, trace_counter(t, COUNTER_LINES_UNKNOWN, &ret->lines_unknown));
 	note(error, trace_counter(t, COUNTER_NAMES_TRUNCATED, &ret->names_truncated));
+	note(error, trace_count_provenances(t, ret->n_of));
 	for (unsigned i = 0; i < N_CUT_REASONS; i++) {
 		snprintf(name, sizeof(name), COUNTER_CUT "%s", cut_reason_name(i));
 		note(error, trace_counter(t, name, &ret->cut[i]));
@@ -92,6 +94,15 @@ static void collect_counters(struct trace *t, struct info *ret, int *error)
 		note(error, trace_counter(t, name, &ret->dropped[i]));
 		ret->all_dropped += ret->dropped[i];
 	}
+}
+
+static uint64_t sum_of(const uint64_t *counts, unsigned n)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += counts[i];
+	return sum;
 }
 
 /* Returns the first error; what could be read is there nevertheless. */
@@ -123,6 +134,10 @@ static int collect(struct trace *t, struct info *ret)
 		ret->all_gaps.lost += ret->gaps[i].lost;
 	}
 	collect_counters(t, ret, &error);
+	/* They are counted from the moment on when there are others. */
+	if (!sum_of(ret->n_of, N_PROVENANCES))
+		ret->n_of[PROVENANCE_OBSERVED] =
+		    ret->summary.n_events + ret->trimmed.n_events;
 	note(&error, info_waits_read(t, &ret->waits));
 	note(&error, now_read(t, &ret->now));
 	return error;
@@ -209,6 +224,10 @@ static void print_json(struct trace *t, const struct info *info)
 	json_count(&j, "trimmed_transitions", info->trimmed.n_events);
 	json_count(&j, "trimmed_bytes", info->trimmed.bytes);
 	json_count(&j, "transitions", info->summary.n_events);
+	json_object(&j, "transitions_by_provenance");
+	for (unsigned i = 0; i < N_PROVENANCES; i++)
+		json_count(&j, provenance_name(i), info->n_of[i]);
+	json_object_end(&j);
 	json_count(&j, "blocks", info->summary.n_blocks);
 	json_count(&j, "bytes", info->bytes);
 	json_real(&j, "observed_s", (double)info->summary.observed_ns / (double)NS_PER_S, 6);
@@ -366,6 +385,25 @@ static void print_trimmed(const struct info *info)
 	       time, events, blocks, bytes);
 }
 
+/* That all are observed goes without saying. */
+static void print_provenances(const struct info *info)
+{
+	const char *separator = "";
+	char count[UNITS_MAX];
+
+	if (sum_of(info->n_of, N_PROVENANCES) == info->n_of[PROVENANCE_OBSERVED])
+		return;
+	printf("Known how    ");
+	for (unsigned i = 0; i < N_PROVENANCES; i++) {
+		if (!info->n_of[i])
+			continue;
+		format_count(info->n_of[i], count);
+		printf("%s%s %s", separator, provenance_name(i), count);
+		separator = ", ";
+	}
+	putchar('\n');
+}
+
 static void print_counts(const struct info *info)
 {
 	uint64_t looked = info->snapshots + info->all_dropped;
@@ -383,6 +421,7 @@ static void print_counts(const struct info *info)
 		printf(", %.2f bytes each on disk",
 		       (double)info->bytes / (double)info->summary.n_events);
 	putchar('\n');
+	print_provenances(info);
 	if (info->lines_unknown) {
 		format_count(info->lines_unknown, count);
 		printf("Unknown      %s frames without a line\n", count);

@@ -451,6 +451,11 @@ int cursor_ending(struct cursor *c, uint64_t *ret_ns, enum ending *ret)
 	return spot_ending(c->cache, cursor_spot(c), ret_ns, ret);
 }
 
+int cursor_provenance(struct cursor *c, unsigned *ret, bool *ret_is_sampled)
+{
+	return spot_provenance(c->cache, cursor_spot(c), ret, ret_is_sampled);
+}
+
 int cursor_is_after_gap(struct cursor *c)
 {
 	return spot_is_after_gap(c->cache, cursor_spot(c));

@@ -80,6 +80,8 @@ int cursor_run(struct cursor *c, enum direction way, const struct stop *stops, s
 
 /* Until when the stack stayed as it is, and why not longer. Returns 0 or a negative errno. */
 int cursor_ending(struct cursor *c, uint64_t *ret_ns, enum ending *ret);
+/* How the position is known; see spot_provenance(). */
+int cursor_provenance(struct cursor *c, unsigned *ret, bool *ret_is_sampled);
 /* Whether the position comes after time of which nothing is known. Returns 1, 0 or an error. */
 int cursor_is_after_gap(struct cursor *c);
 /* Whether events of the position's block could not be read. Returns 1, 0 or an error. */

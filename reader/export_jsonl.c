@@ -104,6 +104,7 @@ static void put_place(struct writer *w, uint32_t id)
 static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *places, uint32_t n)
 {
 	struct writer *w = ctx;
+	int provenance = walk_provenance(w->walk);
 
 	begin_line(w, time_ns);
 	fprintf(w->out, ",\"pop\":%" PRIu32 ",\"push\":[", pop);
@@ -112,7 +113,10 @@ static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *
 			putc(',', w->out);
 		put_place(w, places[i]);
 	}
-	fputs("]}\n", w->out);
+	putc(']', w->out);
+	if (provenance >= 0)
+		fprintf(w->out, ",\"provenance\":\"%s\"", provenance_name((unsigned)provenance));
+	fputs("}\n", w->out);
 	return export_check(w->out);
 }
 

@@ -199,11 +199,6 @@ void replay_bounds(const struct replay *r, uint64_t *ret_start_ns, uint64_t *ret
 
 /* --- where we are --- */
 
-const char *provenance_name(enum provenance p)
-{
-	return p == PROVENANCE_OBSERVED ? "observed" : "unknown";
-}
-
 void replay_arrived(struct replay *r)
 {
 	r->stack_is_known = false;
@@ -266,6 +261,7 @@ int replay_place(struct replay *r, struct place *ret)
 		ret->file = file_of(r, frame.code);
 	}
 	if ((e = cursor_ending(r->cursor, &ret->until_ns, &ret->ending)) < 0 ||
+	    (e = cursor_provenance(r->cursor, &ret->provenance, &ret->is_sampled)) < 0 ||
 	    (e = can_forwards = cursor_can_step(r->cursor, FORWARDS)) < 0 ||
 	    (e = can_backwards = cursor_can_step(r->cursor, BACKWARDS)) < 0 ||
 	    (e = after_gap = cursor_is_after_gap(r->cursor)) < 0 ||

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/cleanup.h"
+#include "common/trace_schema.h"
 #include "reader/clock_map.h"
 #include "reader/cursor.h"
 #include "reader/source_text.h"
@@ -55,10 +56,6 @@ enum trace_end replay_trace_end(const struct replay *r);
 
 /* --- where we are --- */
 
-/* How an event is known. */
-enum provenance { PROVENANCE_OBSERVED };
-const char *provenance_name(enum provenance p);
-
 /* The present position, seen from the selected frame. */
 struct place {
 	uint64_t time_ns;  /* when it began */
@@ -72,7 +69,8 @@ struct place {
 	uint32_t file;
 	uint32_t code;
 	int32_t line; /* 0: unknown */
-	enum provenance provenance;
+	unsigned provenance; /* enum provenance, or a number of a newer program */
+	bool is_sampled;     /* what happened between it and the next one may not be there */
 	bool is_first; /* of the trace, or of the thread that is followed */
 	bool is_last;
 	bool is_after_gap; /* nothing is known of the time before */

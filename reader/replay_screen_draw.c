@@ -161,10 +161,10 @@ static char *state_text(const struct screen *s)
 
 	format_duration(p->until_ns > p->time_ns ? p->until_ns - p->time_ns : 0, micro, lasts);
 	format_duration(p->at_ns - p->time_ns, micro, into);
-	return xasprintf("depth %u%s  thread %u%s  %s, sampled%s  %s%s%s%s", p->depth - p->frame,
+	return xasprintf("depth %u%s  thread %u%s  %s%s%s  %s%s%s%s", p->depth - p->frame,
 			 p->frame ? " (a caller)" : "", p->thread,
 			 cursor_followed(replay_cursor(s->replay)) ? " only" : "",
-			 provenance_name(p->provenance), activity,
+			 provenance_name(p->provenance), p->is_sampled ? ", sampled" : "", activity,
 			 p->ending == ENDING_UNKNOWN ? "seen for " : "for ", lasts,
 			 p->at_ns > p->time_ns ? ", here after " : "",
 			 p->at_ns > p->time_ns ? into : "");

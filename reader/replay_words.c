@@ -64,7 +64,7 @@ size_t replay_flags(const struct replay *r, const struct place *p,
 	if (p->state.is_idle)
 		ret[n++] = "idle";
 	/* What began and ended between two looks was not seen. */
-	if (p->provenance == PROVENANCE_OBSERVED)
+	if (p->is_sampled)
 		ret[n++] = "sampled";
 	return n;
 }

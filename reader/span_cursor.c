@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/trace_schema.h"
 #include "common/xalloc.h"
+#include "reader/spot.h"
 #include "reader/trace_seek.h"
 
 struct span_cursor {
@@ -28,6 +30,7 @@ struct span_cursor {
 	struct block_line *stack;
 	size_t cap_stack;
 	uint32_t depth;
+	unsigned provenance;
 	bool is_changed; /* the stack is another one than at the end of the piece before */
 	struct span piece;
 	uint64_t piece_wait; /* n_waits, when it waits */
@@ -111,6 +114,17 @@ static bool is_same_stack(const struct span_cursor *c, const struct cached_block
 	return true;
 }
 
+/* Of the stack that the first block begins with. It may go on with one before. */
+static void find_provenance(struct span_cursor *c, const struct block_row *row)
+{
+	struct spot spot;
+	bool is_sampled;
+
+	if (spot_at(c->cache, row->thread, row->first_ns, &spot) != 1 ||
+	    spot_provenance(c->cache, &spot, &c->provenance, &is_sampled) < 0)
+		c->provenance = PROVENANCE_OBSERVED;
+}
+
 /* Stand at the start of a block. Returns 0 or a negative errno. */
 static int enter_block(struct span_cursor *c, const struct block_row *row)
 {
@@ -118,6 +132,10 @@ static int enter_block(struct span_cursor *c, const struct block_row *row)
 	const struct cached_block *b;
 	int r;
 
+	if (c->state == BEFORE_ALL)
+		find_provenance(c, row);
+	else if (row->first_ns > c->time_ns)
+		c->provenance = PROVENANCE_OBSERVED;
 	c->row = *row;
 	c->state = IN_BLOCK;
 	if (row->first_ns > c->time_ns)
@@ -152,6 +170,7 @@ static void apply_event(struct span_cursor *c, const struct cached_block *b)
 
 	c->depth -= e->pop;
 	push(c, b, e->pushed, e->n_pushed);
+	c->provenance = e->provenance;
 	c->is_changed = true;
 }
 
@@ -298,6 +317,7 @@ static void begin_span(struct span_cursor *c)
 	c->span_stack = xgrow(c->span_stack, &c->cap_span_stack, c->depth, sizeof(*c->span_stack));
 	if (c->depth)
 		memcpy(c->span_stack, c->stack, c->depth * sizeof(*c->stack));
+	s->provenance = c->provenance;
 	s->stack = c->span_stack;
 	s->depth = c->depth;
 }

@@ -24,6 +24,7 @@ struct span {
 	enum thread_activity activity;
 	/* For ACTIVITY_WAITING and ACTIVITY_READY; what of it is not known is 0. */
 	struct wait_kind wait;
+	unsigned provenance; /* of the event that made the stack, see spot_provenance() */
 	/* Outermost first; lent until the next call. */
 	const struct block_line *stack;
 	uint32_t depth;

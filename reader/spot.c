@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "common/trace_schema.h"
+
 #define NONE (-2) /* an event's number: no position */
 
 static bool is_cancelled(struct cancel cancel)
@@ -206,33 +208,67 @@ int spot_at_depth(struct block_cache *cache, const struct spot *from, enum direc
 
 /* --- what surrounds a position --- */
 
-int spot_ending(struct block_cache *cache, const struct spot *s, uint64_t *ret_ns, enum ending *ret)
+/*
+ * The event that ends a position, where blocks lead up to it without a gap.
+ * @ret_last  the last block of them; the event is in it, if there is one
+ * Returns 1, 0 when there is none, or a negative errno.
+ */
+static int next_event(struct block_cache *cache, const struct spot *s, struct cached_event *ret,
+		      struct block_row *ret_last, bool *ret_is_gap)
 {
-	const struct cached_block *block;
 	struct block_row row = s->row, next;
+	const struct cached_block *block;
+	int64_t event = s->event + 1;
 	int r = block_cache_get(cache, &row, &block);
 
-	if (r < 0)
-		return r;
-	*ret = ENDING_EVENT;
-	if (s->event + 1 < (int64_t)block->n_events) {
-		*ret_ns = block->events[s->event + 1].time_ns;
-		return 0;
-	}
-	while (!block->is_damaged &&
+	while (r == 0 && event >= (int64_t)block->n_events && !block->is_damaged &&
 	       (r = trace_block_beside(block_cache_trace(cache), &row, FORWARDS, &next)) == 1 &&
 	       next.first_ns <= row.last_ns) {
 		row = next;
+		event = 0;
 		r = block_cache_get(cache, &row, &block);
-		if (r < 0)
-			return r;
-		if (block->n_events) {
-			*ret_ns = block->events[0].time_ns;
-			return 0;
-		}
 	}
-	*ret_ns = row.last_ns;
-	*ret = r == 1 || block->is_damaged ? ENDING_GAP : ENDING_UNKNOWN;
+	if (r < 0)
+		return r;
+	*ret_last = row;
+	*ret_is_gap = r == 1 || block->is_damaged;
+	if (event >= (int64_t)block->n_events)
+		return 0;
+	*ret = block->events[event];
+	return 1;
+}
+
+int spot_ending(struct block_cache *cache, const struct spot *s, uint64_t *ret_ns, enum ending *ret)
+{
+	struct cached_event event;
+	struct block_row last;
+	bool is_gap;
+	int r = next_event(cache, s, &event, &last, &is_gap);
+
+	if (r < 0)
+		return r;
+	*ret_ns = r == 1 ? event.time_ns : last.last_ns;
+	*ret = r == 1 ? ENDING_EVENT : is_gap ? ENDING_GAP : ENDING_UNKNOWN;
+	return 0;
+}
+
+int spot_provenance(struct block_cache *cache, const struct spot *s, unsigned *ret,
+		    bool *ret_is_sampled)
+{
+	const struct cached_block *block;
+	struct cached_event event;
+	struct block_row last;
+	bool is_gap;
+	int r = block_cache_get(cache, &s->row, &block);
+
+	if (r < 0)
+		return r;
+	*ret = s->event < 0 ? PROVENANCE_OBSERVED : block->events[s->event].provenance;
+	*ret_is_sampled = true;
+	if (!provenance_is_complete(*ret))
+		return 0;
+	r = next_event(cache, s, &event, &last, &is_gap);
+	*ret_is_sampled = r == 1 && (event.provenance != *ret || event.begins_stretch);
 	return r < 0 ? r : 0;
 }
 

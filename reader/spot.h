@@ -87,6 +87,13 @@ enum ending {
 /* Until when the stack stayed as it is at a position. Returns 0 or a negative errno. */
 int spot_ending(struct block_cache *cache, const struct spot *s, uint64_t *ret_ns,
 		enum ending *ret);
+/*
+ * How it is known (enum provenance, or a number of a newer program).
+ * @ret_is_sampled  something may have happened between it and the next one that is not there
+ * Returns 0 or a negative errno.
+ */
+int spot_provenance(struct block_cache *cache, const struct spot *s, unsigned *ret,
+		    bool *ret_is_sampled);
 /* Whether it comes after a time of which nothing is known. Returns 1, 0 or a negative errno. */
 int spot_is_after_gap(struct block_cache *cache, const struct spot *s);
 

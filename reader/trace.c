@@ -3,6 +3,7 @@
 #include "reader/trace.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,19 @@ int trace_counter(struct trace *t, const char *name, uint64_t *ret)
 	else if (r == 0)
 		*ret = trace_column_u64(st, 0);
 	return r == -ENOENT ? 0 : r;
+}
+
+int trace_count_provenances(struct trace *t, uint64_t ret[static N_PROVENANCES])
+{
+	char name[64];
+	int r = 0;
+
+	memset(ret, 0, N_PROVENANCES * sizeof(ret[0]));
+	for (unsigned i = 0; r == 0 && i < N_PROVENANCES; i++) {
+		snprintf(name, sizeof(name), COUNTER_EVENTS "%s", provenance_name(i));
+		r = trace_counter(t, name, &ret[i]);
+	}
+	return r;
 }
 
 int trace_has_ended(struct trace *t)

@@ -51,6 +51,11 @@ int trace_meta_int(struct trace *t, const char *key, int64_t *ret);
 int trace_meta_real(struct trace *t, const char *key, double *ret);
 /* Of table counters; 0 when there is no such counter. */
 int trace_counter(struct trace *t, const char *name, uint64_t *ret);
+/*
+ * How many events of each provenance were stored, deleted ones included. All 0: they are not
+ * counted, because all are observed.
+ */
+int trace_count_provenances(struct trace *t, uint64_t ret[static N_PROVENANCES]);
 
 /*
  * Returns 1 when the end was written; 0 when not: it is still being recorded, or its recorder was

@@ -30,7 +30,7 @@ struct trace {
 	sqlite3_stmt *seeks[TRACE_N_SEEKS];
 	sqlite3_stmt *block_lines, *block_gil; /* of trace_lines.c, likewise */
 	/* bool: what traces of earlier programs lack; looked up at the first seek */
-	int features_known, has_depth_index, has_place_index;
+	int features_known, has_depth_index, has_place_index, has_provenance;
 };
 
 void trace_free(struct trace *t);

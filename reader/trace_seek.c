@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "common/block_codec.h"
+#include "common/provenance_codec.h"
 #include "common/wait_codec.h"
 #include "common/xalloc.h"
 #include "reader/trace_private.h"
@@ -28,6 +29,7 @@ enum seek {
 	NEXT_LINE,
 	BLOCK_DATA,
 	BLOCK_WAITS,
+	BLOCK_PROVENANCE,
 	NEXT_WAITING,
 	PREVIOUS_WAITING,
 	BLOCK_WAITED,
@@ -78,6 +80,7 @@ static const char *const seek_sql[N_SEEKS] = {
 		  " WHERE file = ?1 AND line >= ?2 AND entries IS NOT 0",
     [BLOCK_DATA] = "SELECT data FROM blocks WHERE id = ?1",
     [BLOCK_WAITS] = "SELECT waits FROM blocks WHERE id = ?1",
+    [BLOCK_PROVENANCE] = "SELECT provenance FROM blocks WHERE id = ?1",
     [NEXT_WAITING] = WAITING " AND block > ?4 ORDER BY block LIMIT 1",
     [PREVIOUS_WAITING] = WAITING " AND block < ?4 ORDER BY block DESC LIMIT 1",
     [BLOCK_WAITED] = "SELECT total(total_ns) FROM waits WHERE block = ?1 AND state = 0",
@@ -104,6 +107,8 @@ static void look_up_features(struct trace *t)
 	    has_row(t, "SELECT 1 FROM sqlite_schema WHERE name = 'blocks_by_depth'");
 	t->has_place_index =
 	    has_row(t, "SELECT 1 FROM sqlite_schema WHERE name = 'lines_by_place'");
+	t->has_provenance =
+	    has_row(t, "SELECT 1 FROM pragma_table_info('blocks') WHERE name = 'provenance'");
 }
 
 static int prepare_slowly(struct trace *t, enum seek which)
@@ -321,6 +326,28 @@ int trace_decode_block(struct trace *t, int64_t id, struct block_decoder **ret)
 		r = -ENOENT;
 	sqlite3_reset(st);
 	return r;
+}
+
+int trace_decode_provenance(struct trace *t, int64_t id, uint32_t n_events,
+			    struct provenance_runs *ret)
+{
+	sqlite3_stmt *st;
+	int r;
+
+	*ret = (struct provenance_runs){0};
+	look_up_features(t);
+	if (!t->has_provenance)
+		return 0;
+	r = get_seek(t, BLOCK_PROVENANCE, &st);
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, id);
+	r = trace_next_row(t, st);
+	if (r == 1)
+		provenance_runs_decode(sqlite3_column_blob(st, 0),
+				       (size_t)sqlite3_column_bytes(st, 0), n_events, ret);
+	sqlite3_reset(st);
+	return r < 0 ? r : 0;
 }
 
 int trace_block_waiting(struct trace *t, const struct block_row *from, enum direction way,

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct block_decoder;
+struct provenance_runs;
 struct trace;
 struct wait_list;
 
@@ -54,6 +55,14 @@ int trace_block_waiting(struct trace *t, const struct block_row *from, enum dire
 
 /* A block's data. Returns 0 or a negative errno; the caller frees the decoder. */
 int trace_decode_block(struct trace *t, int64_t id, struct block_decoder **ret);
+
+/*
+ * How a block's events are known; no runs: all are observed, which is also what damage makes of
+ * them. Returns 0 or a negative errno; free with provenance_runs_done().
+ * @n_events  of the block
+ */
+int trace_decode_provenance(struct trace *t, int64_t id, uint32_t n_events,
+			    struct provenance_runs *ret);
 
 /* A block's waits, none when it has none. The same; free with wait_list_done(), also on error. */
 int trace_decode_waits(struct trace *t, int64_t id, struct wait_list *ret);

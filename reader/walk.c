@@ -17,6 +17,7 @@
 
 #include "common/block_codec.h"
 #include "common/cleanup.h"
+#include "common/provenance_codec.h"
 #include "common/wait_codec.h"
 #include "common/xalloc.h"
 #include "reader/place_table.h"
@@ -58,6 +59,8 @@ struct walk {
 	struct stretch stretch;
 	/* Of the block at hand. */
 	uint32_t n_decoded; /* events */
+	struct provenance_runs provenance;
+	int event_provenance; /* of the one that is told; -1: none is */
 	uint32_t *place_of; /* of each of its lines */
 	size_t cap_place_of;
 	uint32_t *pushed;
@@ -81,6 +84,11 @@ size_t walk_n_places(const struct walk *w)
 bool walk_is_entering(const struct walk *w)
 {
 	return w->is_entering;
+}
+
+int walk_provenance(const struct walk *w)
+{
+	return w->event_provenance;
 }
 
 /* --- telling --- */
@@ -322,6 +330,16 @@ static int skip_to_entry(struct walk *w, const struct block_row *row, struct blo
 	return r;
 }
 
+static int tell_event(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t n)
+{
+	int r;
+
+	w->event_provenance = provenance_runs_find(&w->provenance, w->n_decoded - 1).provenance;
+	r = change(w, pop, places, n);
+	w->event_provenance = -1;
+	return r;
+}
+
 static int walk_events(struct walk *w, const struct block_row *row, struct block_decoder *d)
 {
 	uint64_t span_ns = row->last_ns - row->first_ns, until_ns = least(row->last_ns, w->end_ns);
@@ -343,7 +361,7 @@ static int walk_events(struct walk *w, const struct block_row *row, struct block
 		w->n_decoded++;
 		w->totals.n_events++;
 		if (r == 0)
-			r = change(w, event.pop, places, event.n_pushed);
+			r = tell_event(w, event.pop, places, event.n_pushed);
 		if (r == 0)
 			found = block_decoder_next(d, &event);
 	}
@@ -363,6 +381,9 @@ static int walk_block(struct walk *w, const struct block_row *row)
 	w->n_decoded = 0;
 	r = trace_decode_block(w->trace, row->id, &d);
 	if (r == 0) {
+		provenance_runs_done(&w->provenance);
+		trace_decode_provenance(w->trace, row->id, block_decoder_n_events(d),
+					&w->provenance);
 		load_waits(w, row);
 		load_entry(w, d);
 		r = walk_events(w, row, d);
@@ -451,7 +472,13 @@ static int walk_threads(struct walk *w, const struct selection *s)
 int walk_trace(struct trace *t, const struct selection *s, const struct walk_calls *calls,
 	       void *ctx, struct walk_totals *ret)
 {
-	struct walk w = {.trace = t, .calls = calls, .ctx = ctx, .running = ACTIVITY_UNKNOWN};
+	struct walk w = {
+	    .trace = t,
+	    .calls = calls,
+	    .ctx = ctx,
+	    .running = ACTIVITY_UNKNOWN,
+	    .event_provenance = -1,
+	};
 	int r = trace_has_edges(t);
 
 	if (r == 1)
@@ -463,6 +490,7 @@ int walk_trace(struct trace *t, const struct selection *s, const struct walk_cal
 		*ret = w.totals;
 	place_table_free(w.places);
 	wait_list_done(&w.waits);
+	provenance_runs_done(&w.provenance);
 	free(w.stack.places);
 	free(w.entry.places);
 	free(w.place_of);

@@ -83,5 +83,7 @@ size_t walk_n_places(const struct walk *w);
  * which nothing is known, was there again, or when the interval began. Nothing was entered then.
  */
 bool walk_is_entering(const struct walk *w);
+/* In an on_change: how the event is known (see spot_provenance()); -1: it is none. */
+int walk_provenance(const struct walk *w);
 
 #endif

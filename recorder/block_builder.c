@@ -2,9 +2,11 @@
 #include "recorder/block_builder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/block_codec.h"
 #include "common/hash_index.h"
+#include "common/provenance_codec.h"
 #include "common/xalloc.h"
 
 /* Code objects can share a source line (a lambda and the line it stands in), so this is not per
@@ -28,6 +30,8 @@ struct block_builder {
 	size_t n_sources, cap_sources;
 	struct hash_index source_index;
 	struct block_waits waits;
+	struct provenance_runs provenance;
+	uint32_t n_of[N_PROVENANCES]; /* events */
 };
 
 void block_builder_free(struct block_builder *b)
@@ -40,6 +44,7 @@ void block_builder_free(struct block_builder *b)
 	free(b->sources);
 	hash_index_done(&b->source_index);
 	block_waits_done(&b->waits);
+	provenance_runs_done(&b->provenance);
 	free(b);
 }
 
@@ -114,7 +119,8 @@ struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_fr
 }
 
 void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep,
-			const struct stack_frame *frames, uint32_t n_frames)
+			const struct stack_frame *frames, uint32_t n_frames,
+			struct step_source how)
 {
 	/* The index adds up times as they are stored, so that it and the events agree exactly. */
 	uint64_t units = (time_ns - b->first_ns) >> BLOCK_TIME_SHIFT;
@@ -137,6 +143,8 @@ void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep
 	if (b->depth < b->lowest_depth)
 		b->lowest_depth = (uint32_t)b->depth;
 	block_encoder_append(b->encoder, units, top, n_popped, b->stack + keep, n_frames);
+	provenance_runs_add(&b->provenance, how.provenance, how.is_first);
+	b->n_of[how.provenance]++;
 }
 
 int block_builder_is_full(const struct block_builder *b)
@@ -227,6 +235,13 @@ static void encode_lines(const struct block_builder *b, uint64_t last_ns, uint64
 	qsort(ret->lines, ret->n_lines, sizeof(*ret->lines), compare_totals);
 }
 
+static void encode_events(struct block_builder *b, struct packer *packer,
+			  struct finished_block *ret)
+{
+	block_encoder_encode(b->encoder, packer, &ret->data, &ret->data_len);
+	provenance_runs_encode(&b->provenance, &ret->provenance, &ret->provenance_len);
+}
+
 void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struct off_stretch *off,
 			  struct packer *packer, const struct stored_block *stored,
 			  struct finished_block *ret)
@@ -242,10 +257,11 @@ void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struc
 	    .lowest_depth = b->lowest_depth,
 	    .n_events = block_encoder_n_events(b->encoder),
 	};
+	memcpy(ret->n_of, b->n_of, sizeof(ret->n_of));
 	encode_lines(b, last_ns, is_off ? last_ns - off_start_ns : 0,
 		     off ? off->state : WAIT_FOR_SOMETHING, ret);
 	if (!stored->row || ret->n_events > stored->n_events)
-		block_encoder_encode(b->encoder, packer, &ret->data, &ret->data_len);
+		encode_events(b, packer, ret);
 	ret->n_waits = b->waits.n_items;
 	if (is_listed)
 		undo = list_wait(b, off_start_ns, last_ns, off, true);
@@ -260,6 +276,7 @@ void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struc
 void finished_block_done(struct finished_block *f)
 {
 	free(f->data);
+	free(f->provenance);
 	free(f->waits);
 	free(f->wait_totals);
 	free(f->lines);

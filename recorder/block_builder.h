@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/trace_schema.h"
 #include "recorder/block_waits.h"
 
 struct packer;
@@ -39,6 +40,7 @@ struct stored_block {
 	uint32_t n_events;
 	uint64_t waits_mark;	   /* see block_waits_mark() */
 	size_t n_waits;		   /* without one that goes on */
+	uint32_t n_of[N_PROVENANCES]; /* events */
 	struct line_totals *lines; /* owned; by file, then line */
 	size_t n_lines;
 };
@@ -56,6 +58,9 @@ struct finished_block {
 	uint32_t n_events;
 	uint8_t *data; /* owned, as are the lines; NULL: as it was stored */
 	size_t data_len;
+	uint8_t *provenance; /* NULL: all observed; stored with the data */
+	size_t provenance_len;
+	uint32_t n_of[N_PROVENANCES]; /* events */
 	struct line_totals *lines; /* by file, then line */
 	size_t n_lines;
 	uint64_t waits_mark; /* 0: none */
@@ -75,12 +80,19 @@ struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_fr
 					uint32_t depth);
 void block_builder_free(struct block_builder *b);
 
+/* How an event is known: see struct record_stack. */
+struct step_source {
+	enum provenance provenance;
+	bool is_first;
+};
+
 /*
  * From time_ns (not before that of the last step) on, the stack is its first `keep` frames, then
- * `frames`.
+ * `frames`. A line that is left and entered again by this was visited once more.
  */
 void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep,
-			const struct stack_frame *frames, uint32_t n_frames);
+			const struct stack_frame *frames, uint32_t n_frames,
+			struct step_source how);
 int block_builder_is_full(const struct block_builder *b); /* bool */
 uint32_t block_builder_n_events(const struct block_builder *b);
 size_t block_builder_n_waits(const struct block_builder *b);

@@ -42,11 +42,17 @@ struct record_header {
  * From time_ns on the thread's stack is: the first `keep` frames of its previous one, then
  * frames[0 .. n_frames). Outermost first. A thread starts with an empty stack. keep == 0 and
  * n_frames == 0: no followed code is running in it.
+ *
+ * It is an event even if all frames are as before (keep is one less than there were, and the one
+ * frame that follows is the same as the last): a line that runs again. Only a record that keeps all
+ * and adds none is nothing.
  */
 struct record_stack {
 	struct record_header h;
 	uint32_t keep;
 	uint32_t n_frames;
+	uint16_t provenance; /* enum provenance */
+	uint16_t is_first;   /* bool: a stretch of them begins: more may have been before it */
 	struct record_frame frames[];
 };
 

@@ -170,6 +170,10 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 	int r = -EAGAIN;
 
 	t->stale = false;
+	if (t->told_by != PROVENANCE_OBSERVED) {
+		t->changed = false;
+		return 0;
+	}
 	for (int i = 0; i < MAX_TRIES; i++) {
 		uint32_t proven;
 
@@ -345,8 +349,10 @@ static int housekeeping(struct sampler *s, uint64_t now_ns)
 			return r;
 	}
 	sampler_tell_waits(s, now_ns);
-	if (now_ns >= s->counters_due_ns)
+	if (now_ns >= s->counters_due_ns) {
+		sampler_told_overdue(s, now_ns);
 		tell_counters(s, now_ns);
+	}
 	if (now_ns >= s->placement_due_ns && s->n_tracks && !sampler_may_rest(s)) {
 		const struct track *t = s->tracks[0];
 

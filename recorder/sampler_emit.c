@@ -43,15 +43,19 @@
 
 #define MAX_NAMES ((size_t)65536)
 
-static uint64_t hash_names(const struct py_code *code)
+static uint64_t hash_text(uint64_t h, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static uint64_t hash_names(const struct code_text *code)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (uint32_t)code->first_line;
 
-	for (const char *p = code->file; *p; p++)
-		h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
-	h *= UINT64_C(0x100000001b3);
-	for (const char *p = code->name; *p; p++)
-		h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	h = hash_text(h, code->file, code->file_len) * UINT64_C(0x100000001b3);
+	h = hash_text(h, code->name, code->name_len);
 	return h | 1; /* never 0, which marks a free slot */
 }
 
@@ -93,31 +97,44 @@ static uint32_t *find_name(struct code_names *names, uint64_t hash)
 	return &names->slots[i].id;
 }
 
-static bool announce_code(struct sampler *s, struct py_code *code, uint64_t now_ns)
+uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns)
 {
-	uint32_t *id = find_name(&s->names, hash_names(code));
+	uint32_t *id = find_name(&s->names, hash_names(text));
 	struct record_code *r;
 
-	if (!*id) {
-		r = ring_append(s->ring, RECORD_CODE, sizeof(*r) + code->file_len + code->name_len);
-		if (!r)
-			return false;
-		r->h.thread = 0;
-		r->h.time_ns = now_ns;
-		r->id = s->next_code++;
-		r->first_line = code->first_line;
-		r->file_len = code->file_len;
-		r->name_len = code->name_len;
-		memcpy(r->text, code->file, code->file_len);
-		memcpy(r->text + code->file_len, code->name, code->name_len);
-		*id = r->id;
-	}
-	code->id = *id;
-	code->announced_in = s->batch;
-	return true;
+	if (*id)
+		return *id;
+	r = ring_append(s->ring, RECORD_CODE, sizeof(*r) + text->file_len + text->name_len);
+	if (!r)
+		return 0;
+	r->h.thread = 0;
+	r->h.time_ns = now_ns;
+	r->id = s->next_code++;
+	r->first_line = text->first_line;
+	r->file_len = (uint32_t)text->file_len;
+	r->name_len = (uint32_t)text->name_len;
+	memcpy(r->text, text->file, text->file_len);
+	memcpy(r->text + text->file_len, text->name, text->name_len);
+	*id = r->id;
+	return r->id;
 }
 
-static bool announce_thread(struct sampler *s, struct track *t, uint64_t now_ns)
+static bool announce_code(struct sampler *s, struct py_code *code, uint64_t now_ns)
+{
+	const struct code_text text = {
+	    .file = code->file,
+	    .name = code->name,
+	    .file_len = code->file_len,
+	    .name_len = code->name_len,
+	    .first_line = code->first_line,
+	};
+
+	code->id = sampler_announce_code(s, &text, now_ns);
+	code->announced_in = s->batch;
+	return code->id != 0;
+}
+
+bool sampler_announce_thread(struct sampler *s, struct track *t, uint64_t now_ns)
 {
 	struct record_thread *r = ring_append(s->ring, RECORD_THREAD, sizeof(*r));
 
@@ -174,7 +191,7 @@ static bool is_same_frame(const struct record_frame *a, const struct record_fram
 	return a->code == b->code && a->line == b->line;
 }
 
-static void note_ring_full(struct sampler *s, struct track *t, uint64_t now_ns)
+void sampler_note_ring_full(struct sampler *s, struct track *t, uint64_t now_ns)
 {
 	if (!s->full_since_ns)
 		s->full_since_ns = now_ns;
@@ -183,8 +200,7 @@ static void note_ring_full(struct sampler *s, struct track *t, uint64_t now_ns)
 	t->n_last = 0; /* what comes next is told whole */
 }
 
-/* Once the writer has made room: say what it missed. */
-static bool tell_full_gap(struct sampler *s, uint64_t now_ns)
+bool sampler_tell_full_gap(struct sampler *s, uint64_t now_ns)
 {
 	uint64_t start = s->full_since_ns;
 
@@ -193,18 +209,32 @@ static bool tell_full_gap(struct sampler *s, uint64_t now_ns)
 	if (ring_room(s->ring) < 4 * RESERVE_BYTES)
 		return false;
 	s->full_since_ns = 0;
-	for (size_t i = 0; i < s->n_tracks; i++)
+	for (size_t i = 0; i < s->n_tracks; i++) {
 		s->tracks[i]->n_last = 0;
-	sampler_emit_gap(s, start, now_ns, GAP_RING_FULL, s->full_lost);
+		s->tracks[i]->is_told_first = true;
+	}
+	sampler_emit_gap(s, start, now_ns > start ? now_ns : start, GAP_RING_FULL, s->full_lost);
 	s->full_lost = 0;
 	return true;
+}
+
+struct record_stack *sampler_append_stack(struct sampler *s, uint32_t n_frames)
+{
+	struct record_stack *r;
+	size_t size = sizeof(*r) + n_frames * sizeof(r->frames[0]);
+
+	if (ring_room(s->ring) < size + RESERVE_BYTES)
+		return NULL;
+	r = ring_append(s->ring, RECORD_STACK, size);
+	if (r)
+		s->batch_bytes += size;
+	return r;
 }
 
 static bool append_stack(struct sampler *s, struct track *t, uint32_t n, uint64_t now_ns)
 {
 	uint32_t keep = 0;
 	struct record_stack *r;
-	size_t size;
 
 	while (keep < n && keep < t->n_last && is_same_frame(&s->now[keep], &t->last[keep]))
 		keep++;
@@ -212,17 +242,15 @@ static bool append_stack(struct sampler *s, struct track *t, uint32_t n, uint64_
 	if (!t->changed)
 		return true;
 	sampler_stack_changed(s, t, now_ns);
-	size = sizeof(*r) + (n - keep) * sizeof(r->frames[0]);
-	if (ring_room(s->ring) < size + RESERVE_BYTES)
-		return false;
-	r = ring_append(s->ring, RECORD_STACK, size);
+	r = sampler_append_stack(s, n - keep);
 	if (!r)
 		return false;
-	s->batch_bytes += size;
 	r->h.thread = t->number;
 	r->h.time_ns = now_ns;
 	r->keep = keep;
 	r->n_frames = n - keep;
+	r->provenance = PROVENANCE_OBSERVED;
+	r->is_first = false;
 	t->emitted_ns = now_ns;
 	memcpy(r->frames, s->now + keep, (n - keep) * sizeof(r->frames[0]));
 	t->last = xgrow(t->last, &t->last_cap, n, sizeof(t->last[0]));
@@ -240,20 +268,22 @@ void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t
 		return;
 	if (!t->told_in)
 		time_ns = now_ns;
-	if (!tell_full_gap(s, now_ns) || (!t->told_in && !announce_thread(s, t, now_ns))) {
-		note_ring_full(s, t, now_ns);
+	if (!sampler_tell_full_gap(s, now_ns) || (!t->told_in && !sampler_announce_thread(s, t, now_ns))) {
+		sampler_note_ring_full(s, t, now_ns);
 		return;
 	}
 	/* Nothing is known of a gap. */
 	if (time_ns < s->gap_end_ns)
 		time_ns = s->gap_end_ns;
+	if (time_ns < t->gap_end_ns)
+		time_ns = t->gap_end_ns;
 	n = collect_followed(s, now_ns);
 	if (n < 0 || !append_stack(s, t, (uint32_t)n, time_ns))
-		note_ring_full(s, t, now_ns);
+		sampler_note_ring_full(s, t, now_ns);
 }
 
-bool sampler_emit_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
-		      unsigned was, bool is_open)
+bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+			unsigned was, bool is_open)
 {
 	struct record_off *r;
 
@@ -272,12 +302,24 @@ bool sampler_emit_off(struct sampler *s, struct track *t, uint64_t start_ns, uin
 	return true;
 }
 
+bool sampler_emit_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+		      unsigned was, bool is_open)
+{
+	if (t->told_by != PROVENANCE_OBSERVED && t->told_in && !is_open) {
+		sampler_told_off(s, t, start_ns, end_ns, was);
+		return true;
+	}
+	return sampler_append_off(s, t, start_ns, end_ns, was, is_open);
+}
+
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns)
 {
 	struct record_header *h;
 
 	if (!t->told_in)
 		return;
+	if (t->told_by != PROVENANCE_OBSERVED)
+		sampler_told_end(s, t, now_ns);
 	h = ring_append(s->ring, RECORD_THREAD_END, sizeof(*h));
 	if (!h)
 		return; /* the trace then shows it as it was last seen */
@@ -285,20 +327,49 @@ void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns)
 	h->time_ns = now_ns;
 }
 
-void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
-		      uint64_t lost)
+/* @thread  0: all */
+static bool append_gap(struct sampler *s, uint16_t thread, uint64_t start_ns, uint64_t end_ns,
+		       uint32_t reason, uint64_t lost)
 {
 	struct record_gap *r = ring_append(s->ring, RECORD_GAP, sizeof(*r));
 
 	if (!r)
-		return;
-	s->gap_end_ns = end_ns;
-	r->h.thread = 0;
+		return false;
+	r->h.thread = thread;
 	r->h.time_ns = end_ns;
 	r->start_ns = start_ns;
 	r->reason = reason;
 	r->lost = lost;
 	r->unused = 0;
+	return true;
+}
+
+/* Of threads that others tell us of, nothing is lost when looks are. */
+static void emit_gap_of_looks(struct sampler *s, uint64_t start_ns, uint64_t end_ns,
+			      uint32_t reason, uint64_t lost)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct track *t = s->tracks[i];
+
+		if (t->told_by != PROVENANCE_OBSERVED || !t->told_in ||
+		    !append_gap(s, t->number, start_ns, end_ns, reason, lost))
+			continue;
+		t->gap_end_ns = end_ns;
+		lost = 0;
+	}
+}
+
+void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
+		      uint64_t lost)
+{
+	bool is_told = false;
+
+	for (size_t i = 0; i < s->n_tracks; i++)
+		is_told |= s->tracks[i]->told_by != PROVENANCE_OBSERVED;
+	if (is_told && reason != GAP_RING_FULL)
+		emit_gap_of_looks(s, start_ns, end_ns, reason, lost);
+	else if (append_gap(s, 0, start_ns, end_ns, reason, lost))
+		s->gap_end_ns = end_ns;
 }
 
 static bool is_young(const struct sampler *s, const struct py_code *code, uint64_t now_ns)
@@ -344,9 +415,12 @@ static void take_back(struct sampler *s, uint64_t now_ns)
 	s->next_code = s->batch_next_code;
 	s->next_thread = s->batch_next_thread;
 	for (size_t i = 0; i < s->n_tracks; i++) {
-		s->tracks[i]->n_last = 0;
-		s->tracks[i]->stale = true;
 		s->tracks[i]->is_off_told = false;
+		/* What is told by others has been published. */
+		if (s->tracks[i]->told_by == PROVENANCE_OBSERVED) {
+			s->tracks[i]->n_last = 0;
+			s->tracks[i]->stale = true;
+		}
 		s->maybe_stale = true;
 		s->off_due_ns = 0;
 		if (s->tracks[i]->told_in == s->batch)
@@ -401,6 +475,19 @@ uint64_t sampler_batch_due_ns(const struct sampler *s)
 	return s->n_used ? s->batch_start_ns + oldest_batch_ns(s) : UINT64_MAX;
 }
 
+void sampler_publish_batch(struct sampler *s, uint64_t now_ns)
+{
+	ring_publish(s->ring);
+	s->batch++;
+	s->batch_start_ns = now_ns;
+	s->batch_snapshots = 0;
+	s->batch_counters = s->counters;
+	s->batch_bytes = 0;
+	s->n_used = 0;
+	s->batch_next_code = s->next_code;
+	s->batch_next_thread = s->next_thread;
+}
+
 int sampler_end_batch(struct sampler *s, uint64_t now_ns)
 {
 	bool proven = true;
@@ -424,15 +511,7 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns)
 		s->young_doublings += (YOUNG_NS << s->young_doublings) < MAX_YOUNG_NS;
 		take_back(s, now_ns);
 	}
-	ring_publish(s->ring);
+	sampler_publish_batch(s, now_ns);
 	py_codes_collect(s->codes);
-	s->batch++;
-	s->batch_start_ns = now_ns;
-	s->batch_snapshots = 0;
-	s->batch_counters = s->counters;
-	s->batch_bytes = 0;
-	s->n_used = 0;
-	s->batch_next_code = s->next_code;
-	s->batch_next_thread = s->next_thread;
 	return 0;
 }

@@ -35,6 +35,19 @@ struct track {
 	uint32_t asked_tid;	  /* whose figures were asked for last, for coarse edges */
 	unsigned n_asked;
 	uint64_t noticed_ns; /* the last wait that sampler_config.waits was told of */
+	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
+	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
+	enum provenance told_by;
+	bool is_told_first;	   /* nothing was told since that began, or since a gap */
+	struct told_wait *offs;	   /* to be told in their turn, while others tell the stacks */
+	size_t n_offs, offs_cap;
+	uint64_t coarse_ns; /* what emitted_ns was when coarse edges were looked at for their sake */
+};
+
+/* An off-CPU stretch that is over. */
+struct told_wait {
+	uint64_t start_ns, end_ns;
+	unsigned was;
 };
 
 /* A GIL and what was last seen of it. */
@@ -229,5 +242,78 @@ uint64_t sampler_batch_due_ns(const struct sampler *s);
  * Returns 0 or -ESRCH.
  */
 int sampler_end_batch(struct sampler *s, uint64_t now_ns);
+/* Publish what is in the batch without a proof, and begin the next one. */
+void sampler_publish_batch(struct sampler *s, uint64_t now_ns);
+
+/* For sampler_told.c. Each returns false, or 0, when the ring is full. */
+struct code_text {
+	const char *file, *name;
+	size_t file_len, name_len;
+	int32_t first_line;
+};
+uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns);
+bool sampler_announce_thread(struct sampler *s, struct track *t, uint64_t now_ns);
+/* Once the writer has made room: say what it missed. */
+bool sampler_tell_full_gap(struct sampler *s, uint64_t now_ns);
+void sampler_note_ring_full(struct sampler *s, struct track *t, uint64_t now_ns);
+/* A record of a stack, with nothing filled in but its size, if there is room for it. */
+struct record_stack *sampler_append_stack(struct sampler *s, uint32_t n_frames);
+/* As sampler_emit_off(), in whatever batch there is. */
+bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+			unsigned was, bool is_open);
+
+/* --- sampler_told.c --- */
+
+/*
+ * Threads whose stacks another source tells (a shim in the program, the interpreter's probes): what
+ * it says is not the sampler's to prove, and comes some time after it happened. All of this is
+ * called in the sampler's thread, not during a look.
+ *
+ * When something was told, it is published at once. What looks have put into the batch is proven
+ * before, which takes some microseconds for each code object in use: tell in bunches.
+ */
+
+/*
+ * From here on looks at this thread tell nothing, and its waits are told in their turn: with what
+ * is told of the time after them, or by sampler_told_until().
+ * @p        how the source knows: not PROVENANCE_OBSERVED; another one than before may follow
+ * @time_ns  nothing will be told of times before
+ */
+void sampler_told_begin(struct sampler *s, struct track *t, enum provenance p, uint64_t time_ns);
+/* Looks tell again from here on; from time_ns on the source knows nothing. */
+void sampler_told_end(struct sampler *s, struct track *t, uint64_t time_ns);
+/*
+ * From time_ns on the stack of followed frames is: the first `keep` of those that were told last
+ * (t->last), then `frames`, outermost first. Always an event, also when nothing is different,
+ * except where there was no frame and is none. A thread that was not known yet is announced. Times
+ * that decrease are told as the last one.
+ *
+ * Returns false when it was not told, because the ring is full (counted; a gap follows when there
+ * is room again), or because there is less to build on than `keep` says. The latter can happen to
+ * any thread after any call, when a gap had to be told. Then t->n_last is 0 and the whole stack,
+ * keep being 0, is to be told next; it can be at once.
+ */
+bool sampler_told_stack(struct sampler *s, struct track *t, uint64_t time_ns, uint32_t keep,
+			const struct record_frame *frames, uint32_t n_frames);
+/*
+ * All of this thread up to time_ns has been told: nothing of that time will follow. To be called at
+ * the end of each bunch, several times a second, also when nothing was in it.
+ */
+void sampler_told_until(struct sampler *s, struct track *t, uint64_t time_ns);
+/*
+ * The id of the code of these names, which is announced when it is new; names that are too long
+ * (PY_MAX_FILE_NAME, PY_MAX_QUALNAME) are cut. Whether it is followed is the caller's to decide
+ * (recorder/follow.h).
+ * Returns 0 when the ring is full. Any other id may be kept and used until the sampler ends,
+ * whatever becomes of batches: it has been published. The same names may get another id later.
+ */
+uint32_t sampler_told_code(struct sampler *s, const char *file, size_t file_len, const char *name,
+			   size_t name_len, int32_t first_line, uint64_t now_ns);
+
+/* For sampler_emit.c: a wait of a thread that is told, over by end_ns. */
+void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+		      unsigned was);
+/* Now and then: waits whose turn does not come. */
+void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
 
 #endif

@@ -29,6 +29,7 @@ void sampler_free_track(struct sampler *s, struct track *t)
 	sampler_unlink_edge(s, t);
 	py_stack_free(t->stack);
 	free(t->last);
+	free(t->offs);
 	free(t);
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/pack.h"
@@ -111,6 +112,7 @@ static int take_over(struct trace_writer *w, const struct trace_about *about)
 	wait_texts_free(w->texts);
 	w->texts = wait_texts_new((uint32_t)past.last_reason + 1, (uint32_t)past.last_native + 1);
 	w->base = past.counters;
+	memcpy(w->n_of, past.n_of, sizeof(w->n_of));
 	w->totals.blocks = past.n_blocks;
 	w->totals.transitions = past.n_events;
 	return store_resumption(w->store, about, past.last_ns);

@@ -65,6 +65,26 @@ static int store_threads(struct trace_writer *w)
 	return r;
 }
 
+/* With those of the blocks that are being stored. Where all are observed that goes without saying. */
+static int store_event_counters(struct trace_writer *w)
+{
+	uint64_t n_of[N_PROVENANCES], n_told = 0;
+	char name[64];
+	int r = 0;
+
+	memcpy(n_of, w->n_of, sizeof(n_of));
+	for (unsigned p = 0; p < N_PROVENANCES; p++) {
+		for (size_t i = 0; i < w->n_finished; i++)
+			n_of[p] += w->finished[i].n_of[p] - w->finished[i].stored.n_of[p];
+		n_told += p == PROVENANCE_OBSERVED ? 0 : n_of[p];
+	}
+	for (unsigned p = 0; r == 0 && n_told && p < N_PROVENANCES; p++) {
+		snprintf(name, sizeof(name), COUNTER_EVENTS "%s", provenance_name(p));
+		r = trace_store_counter(w->store, name, n_of[p]);
+	}
+	return r;
+}
+
 static int store_counters(struct trace_writer *w)
 {
 	const struct record_counters *c = &w->counters;
@@ -106,6 +126,8 @@ static int store_all(struct trace_writer *w, enum flush what)
 		r = trace_store_block(w->store, &w->finished[i], &w->finished[i].row);
 	for (size_t i = 0; r == 0 && i < w->n_gaps; i++)
 		r = trace_store_gap(w->store, &w->gaps[i]);
+	if (r == 0)
+		r = store_event_counters(w);
 	if (r == 0 && what == FLUSH_WITH_COUNTERS)
 		r = store_counters(w);
 	if (r == 0)
@@ -128,6 +150,7 @@ static void on_open_block_stored(struct thread *t, struct finished_block *f)
 	    .waits_mark = f->waits_mark,
 	    .n_waits = f->n_waits,
 	};
+	memcpy(t->stored.n_of, f->n_of, sizeof(t->stored.n_of));
 	f->lines = NULL;
 }
 
@@ -138,6 +161,8 @@ static void on_blocks_stored(struct trace_writer *w)
 
 		w->totals.blocks += f->stored.row == 0;
 		w->totals.transitions += f->n_events - f->stored.n_events;
+		for (unsigned p = 0; p < N_PROVENANCES; p++)
+			w->n_of[p] += f->n_of[p] - f->stored.n_of[p];
 		if (f->is_open)
 			on_open_block_stored(w->threads[f->thread], f);
 	}

@@ -234,6 +234,14 @@ static int set_waits(struct trace_store *s, int64_t row, const struct finished_b
 	return r;
 }
 
+static void bind_provenance(sqlite3_stmt *st, int at, const struct finished_block *f)
+{
+	if (f->provenance)
+		sqlite3_bind_blob64(st, at, f->provenance, f->provenance_len, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(st, at);
+}
+
 static int add_block(struct trace_store *s, const struct finished_block *f)
 {
 	sqlite3_stmt *st = s->statements[ADD_BLOCK];
@@ -244,6 +252,7 @@ static int add_block(struct trace_store *s, const struct finished_block *f)
 	trace_store_bind_int(st, 4, f->lowest_depth);
 	trace_store_bind_int(st, 5, f->n_events);
 	sqlite3_bind_blob64(st, 6, f->data, f->data_len, SQLITE_STATIC);
+	bind_provenance(st, 7, f);
 	return trace_store_run(s, ADD_BLOCK);
 }
 
@@ -258,6 +267,7 @@ static int change_block(struct trace_store *s, const struct finished_block *f)
 		trace_store_bind_int(st, 3, f->lowest_depth);
 		trace_store_bind_int(st, 4, f->n_events);
 		sqlite3_bind_blob64(st, 5, f->data, f->data_len, SQLITE_STATIC);
+		bind_provenance(st, 6, f);
 	}
 	return trace_store_run(s, which);
 }

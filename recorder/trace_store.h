@@ -123,6 +123,7 @@ struct trace_past {
 	/* The largest ids, 0 when there is none. */
 	int64_t last_code, last_thread, last_file, last_reason, last_native;
 	uint64_t n_blocks, n_events;
+	uint64_t n_of[N_PROVENANCES]; /* events, deleted ones included */
 	struct record_counters counters;
 };
 /* -EBADMSG also when it holds what it should not. */

@@ -59,9 +59,10 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [ADD_CODE] = "INSERT INTO code VALUES (?, ?, ?, ?)",
     [FIND_CODE] = "SELECT 1 FROM code WHERE file = ? AND qualname = ? AND first_line = ? LIMIT 1",
     [SET_THREAD] = "INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?)",
-    [ADD_BLOCK] = "INSERT INTO blocks VALUES (NULL, ?, ?, ?, ?, ?, ?, NULL)",
-    [CHANGE_BLOCK] = ("UPDATE blocks SET last_ns = ?2, lowest_depth = ?3, n_events = ?4, data = ?5"
-		      " WHERE id = ?1"),
+    [ADD_BLOCK] = ("INSERT INTO blocks (thread, first_ns, last_ns, lowest_depth, n_events, data,"
+		   " provenance) VALUES (?, ?, ?, ?, ?, ?, ?)"),
+    [CHANGE_BLOCK] = ("UPDATE blocks SET last_ns = ?2, lowest_depth = ?3, n_events = ?4, data = ?5,"
+		      " provenance = ?6 WHERE id = ?1"),
     [EXTEND_BLOCK] = "UPDATE blocks SET last_ns = ?2 WHERE id = ?1",
     [SET_LINE] = ("INSERT OR REPLACE INTO lines (block, file, line, visits, self_ns, total_ns,"
 		  " wait_ns, ready_ns, entries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
@@ -85,6 +86,11 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [RAISE_COUNTER] = ("INSERT INTO counters VALUES (?1, ?2)"
 		       " ON CONFLICT (name) DO UPDATE SET value = value + ?2"),
 };
+
+static bool needs_provenance(enum statement which)
+{
+	return which == ADD_BLOCK || which == CHANGE_BLOCK;
+}
 
 int trace_store_error(sqlite3 *db, int code)
 {
@@ -163,9 +169,34 @@ static void store_free(struct trace_store *s)
 
 DEFINE_CLEANUP(struct trace_store *, store_free)
 
+static int prepare(struct trace_store *s, enum statement which)
+{
+	return trace_store_error(s->db, sqlite3_prepare_v3(s->db, statement_sql[which], -1,
+							   SQLITE_PREPARE_PERSISTENT,
+							   &s->statements[which], NULL));
+}
+
+/* A trace that an earlier program made lacks a column that old readers may ignore. */
+static int complete_tables(struct trace_store *s)
+{
+	int r;
+
+	if (!s->lacks_provenance)
+		return 0;
+	r = trace_store_exec(s, "ALTER TABLE blocks ADD COLUMN provenance BLOB");
+	for (int i = 0; r == 0 && i < N_STATEMENTS; i++) {
+		if (needs_provenance(i))
+			r = prepare(s, i);
+	}
+	s->lacks_provenance = r < 0;
+	return r;
+}
+
 int trace_store_start(struct trace_store *s)
 {
-	return trace_store_exec(s, "PRAGMA journal_mode=WAL");
+	int r = trace_store_exec(s, "PRAGMA journal_mode=WAL");
+
+	return r < 0 ? r : complete_tables(s);
 }
 
 /* Within a transaction that stays open. */
@@ -241,10 +272,10 @@ static int prepare_statements(struct trace_store *s)
 {
 	int r = 0;
 
-	for (int i = 0; r == 0 && i < N_STATEMENTS; i++)
-		r = trace_store_error(s->db, sqlite3_prepare_v3(s->db, statement_sql[i], -1,
-								SQLITE_PREPARE_PERSISTENT,
-								&s->statements[i], NULL));
+	for (int i = 0; r == 0 && i < N_STATEMENTS; i++) {
+		if (!s->lacks_provenance || !needs_provenance(i))
+			r = prepare(s, i);
+	}
 	return r;
 }
 
@@ -311,6 +342,7 @@ static int check_identity(struct trace_store *s)
 int trace_store_open(const char *path, struct trace_store **ret)
 {
 	auto_release(store_free) struct trace_store *s = store_new(path);
+	int64_t n_columns = 0;
 	struct stat st;
 	int r;
 
@@ -323,8 +355,14 @@ int trace_store_open(const char *path, struct trace_store **ret)
 		r = check_identity(s);
 	if (r == 0)
 		r = trace_store_exec(s, setup_sql);
+	if (r == 0)
+		r = get_number(s,
+			       "SELECT count(*) FROM pragma_table_info('blocks')"
+			       " WHERE name = 'provenance'",
+			       &n_columns);
 	if (r < 0)
 		return r;
+	s->lacks_provenance = n_columns == 0;
 	/* What fails now is for want of a table or a column. */
 	r = prepare_statements(s);
 	if (r < 0)

@@ -80,6 +80,25 @@ static int read_counters(struct trace_store *s, struct record_counters *c)
 	return get_counter(s, COUNTER_TIME, &c->h.time_ns);
 }
 
+/* Where they are not counted, all are observed. */
+static int read_event_counters(struct trace_store *s, struct trace_past *p)
+{
+	uint64_t sum = 0, trimmed;
+	char name[64];
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < N_PROVENANCES; i++) {
+		snprintf(name, sizeof(name), COUNTER_EVENTS "%s", provenance_name(i));
+		r = get_counter(s, name, &p->n_of[i]);
+		sum += p->n_of[i];
+	}
+	if (r < 0 || sum)
+		return r;
+	r = get_counter(s, COUNTER_TRIMMED_EVENTS, &trimmed);
+	p->n_of[PROVENANCE_OBSERVED] = p->n_events + trimmed;
+	return r;
+}
+
 static void raise(uint64_t *value, int64_t to)
 {
 	if ((uint64_t)to > *value)
@@ -111,7 +130,7 @@ int trace_store_read_past(struct trace_store *s, struct trace_past *ret)
 	    (r = get_meta(s, META_PROCESS_START, &ret->process_start_ticks)) < 0 ||
 	    (r = get_meta(s, META_START_MONOTONIC, &start)) < 0 ||
 	    (r = get_meta(s, META_END, &end)) < 0 || (r = read_counters(s, &ret->counters)) < 0 ||
-	    (r = read_blocks(s, ret)) < 0 ||
+	    (r = read_blocks(s, ret)) < 0 || (r = read_event_counters(s, ret)) < 0 ||
 	    (r = get_numbers(s, "SELECT max(id) FROM code", NULL, &ret->last_code, 1)) < 0 ||
 	    (r = get_numbers(s, "SELECT max(id) FROM threads", NULL, &ret->last_thread, 1)) < 0 ||
 	    (r = get_numbers(s, "SELECT max(id) FROM files", NULL, &ret->last_file, 1)) < 0 ||

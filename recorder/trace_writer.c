@@ -37,6 +37,9 @@
 #define IDLE_STORE_NS	  (1500 * NS_PER_MS)
 #define IDLE_BLOCK_NS_MAX (600 * NS_PER_S)
 
+/* See recorder/sampler_told.c: what others tell is told within this time. */
+#define TOLD_LATE_NS NS_PER_S
+
 /* --- blocks --- */
 
 static void need_builder(struct thread *t)
@@ -160,6 +163,9 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 		    r->frames[i].code - w->first_code >= w->n_codes)
 			return -EINVAL;
 	}
+	if (r->provenance >= N_PROVENANCES)
+		return -EINVAL;
+	t->is_told_first |= r->is_first;
 	if (r->keep == t->depth && r->n_frames == 0)
 		return 0;
 	/* Another thread's records may have closed the block a little later than this. */
@@ -167,7 +173,10 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 		time_ns = t->last_ns;
 	need_builder(t);
 	set_stack(w, t, r);
-	block_builder_step(t->builder, time_ns, r->keep, t->stack + r->keep, r->n_frames);
+	block_builder_step(t->builder, time_ns, r->keep, t->stack + r->keep, r->n_frames,
+			   (struct step_source){r->provenance, t->is_told_first});
+	t->is_told_first = false;
+	t->is_told = r->provenance != PROVENANCE_OBSERVED;
 	t->last_ns = time_ns;
 	if (!block_builder_is_full(t->builder))
 		return 0;
@@ -375,11 +384,23 @@ int trace_writer_put(struct trace_writer *w, const struct record_header *h)
 
 /* --- time --- */
 
+/*
+ * Up to when its stack is known. What is told of a thread by others than looks comes late: a block
+ * that were closed before it has come could take it only at a wrong time.
+ */
+static uint64_t known_until(const struct trace_writer *w, const struct thread *t)
+{
+	if (!t->is_told || w->known_until_ns <= t->last_ns)
+		return w->known_until_ns;
+	return w->known_until_ns - t->last_ns > TOLD_LATE_NS ? w->known_until_ns - TOLD_LATE_NS
+							      : t->last_ns;
+}
+
 /* What becomes of a thread's open block when the others are stored. */
 static void update_block(struct trace_writer *w, struct thread *t)
 {
 	uint32_t n_events = t->builder ? block_builder_n_events(t->builder) : 0;
-	uint64_t until_ns = w->known_until_ns, age_ns;
+	uint64_t until_ns = known_until(w, t), age_ns;
 	uint64_t stored_ns = t->stored.row ? t->stored.last_ns : t->first_ns;
 
 	if (until_ns <= t->first_ns)

@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 #include "common/text.h"
+#include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "reader/block_cache.h"
 #include "reader/source_text.h"
@@ -47,6 +48,20 @@ static void open_trace_free(struct open_trace *o)
 
 DEFINE_CLEANUP(struct open_trace *, open_trace_free)
 
+static const char *common_provenance(struct trace *t)
+{
+	uint64_t counts[N_PROVENANCES];
+	const char *found = NULL;
+
+	if (trace_count_provenances(t, counts) < 0)
+		return provenance_name(PROVENANCE_OBSERVED);
+	for (unsigned i = 0; i < N_PROVENANCES; i++) {
+		if (counts[i])
+			found = found ? "mixed" : provenance_name(i);
+	}
+	return found ? found : provenance_name(PROVENANCE_OBSERVED);
+}
+
 static int load(struct open_trace *o, char *why, size_t why_size)
 {
 	int r = trace_open(o->path, &o->trace, why, why_size);
@@ -66,6 +81,7 @@ static int load(struct open_trace *o, char *why, size_t why_size)
 		o->edges = "coarse";
 	else if (trace_has_edges(o->trace) == 1)
 		o->edges = "exact";
+	o->provenance = common_provenance(o->trace);
 	o->cache = block_cache_new(o->trace);
 	o->sources = xcalloc(1, sizeof(*o->sources));
 	return 0;

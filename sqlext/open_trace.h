@@ -31,7 +31,8 @@ struct open_trace {
 	struct block_cache *cache;
 	struct clock_map clock;
 	bool has_clock;
-	const char *edges; /* "exact", "coarse", NULL when it does not know them */
+	const char *provenance; /* of all its events, "mixed" when they are not known alike */
+	const char *edges;	/* "exact", "coarse", NULL when it does not know them */
 	struct trace_thread *threads;
 	size_t n_threads;
 	uint64_t start_ns, end_ns; /* of the recording */

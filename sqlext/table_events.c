@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "reader/block_cache.h"
 #include "sqlext/table.h"
@@ -105,14 +106,16 @@ static int next_event(struct event_rows *e)
 	return 1;
 }
 
-static int time_of(struct event_rows *e, uint64_t *ret_ns)
+static int read_event(struct event_rows *e, struct sql_row *ret)
 {
 	const struct cached_block *b;
 	int r = block_cache_get(e->o->cache, &e->row, &b);
 
 	if (r < 0)
 		return r;
-	*ret_ns = e->event < 0 ? e->row.first_ns : b->events[e->event].time_ns;
+	ret->time_ns = e->event < 0 ? e->row.first_ns : b->events[e->event].time_ns;
+	ret->provenance = provenance_name(e->event < 0 ? (unsigned)PROVENANCE_OBSERVED
+						       : b->events[e->event].provenance);
 	return 0;
 }
 
@@ -135,9 +138,8 @@ static int rows_next(void *rows, struct sql_row *ret, struct block_row *ret_dama
 	    .event = e->name,
 	    .stack = e->stack,
 	    .depth = ++e->told,
-	    .provenance = "sampled",
 	};
-	r = time_of(e, &ret->time_ns);
+	r = read_event(e, ret);
 	ret->end_ns = ret->time_ns;
 	return r < 0 ? r : 1;
 }

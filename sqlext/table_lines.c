@@ -50,7 +50,7 @@ static int rows_next(void *rows, struct sql_row *ret, struct block_row *ret_dama
 	    .time_ns = l->block.first_ns,
 	    .end_ns = l->block.last_ns,
 	    .sums = &l->line,
-	    .provenance = "sampled",
+	    .provenance = l->o->provenance,
 	};
 	return 1;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* trackexec_stacks and trackexec_waits: stretches of time in which a thread did the same. */
+#include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "reader/span_cursor.h"
 #include "sqlext/table.h"
@@ -70,7 +71,8 @@ static int rows_next(void *rows, struct sql_row *ret, struct block_row *ret_dama
 	    .depth = span->depth,
 	};
 	if (!span->is_gap)
-		ret->provenance = s->only_waits ? s->o->edges : "sampled";
+		ret->provenance =
+		    s->only_waits ? s->o->edges : provenance_name(span->provenance);
 	return 1;
 }
 

@@ -41,7 +41,7 @@ static void step_at(uint64_t ns)
 {
 	const struct stack_frame next = frame(LINE_AFTER);
 
-	block_builder_step(builder, START_NS + ns, 0, &next, 1);
+	block_builder_step(builder, START_NS + ns, 0, &next, 1, (struct step_source){0});
 }
 
 static struct off_stretch stretch(uint64_t start_ns, uint64_t end_ns, enum wait_state state)

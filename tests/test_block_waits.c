@@ -57,7 +57,8 @@ static struct block_builder *new_builder(void)
 static void go_to(struct block_builder *b, uint64_t at_ms, int32_t line)
 {
 	block_builder_step(b, FIRST_NS + at_ms * MS, 0,
-			   &(struct stack_frame){.code = 1, .line = line, .file = 1}, 1);
+			   &(struct stack_frame){.code = 1, .line = line, .file = 1}, 1,
+			   (struct step_source){0});
 }
 
 static void put_off(struct block_builder *b, uint64_t start, uint64_t end)
@@ -396,7 +397,8 @@ START_TEST(sums_agree_with_items)
 		seed = seed * 1664525u + 1013904223u;
 		if (seed >> 31)
 			block_builder_step(
-			    b, at_ns, 0, &(struct stack_frame){1, (int32_t)(seed >> 8 & 7), 1}, 1);
+			    b, at_ns, 0, &(struct stack_frame){1, (int32_t)(seed >> 8 & 7), 1}, 1,
+			    (struct step_source){0});
 		o.start_ns = at_ns + (seed >> 4 & 0xfffff);
 		o.end_ns = o.start_ns + (seed >> 9 & 0x3fffff);
 		o.state = seed >> 20 & 1 ? WAIT_FOR_CPU : WAIT_FOR_SOMETHING;

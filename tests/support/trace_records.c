@@ -60,11 +60,19 @@ int put_code(struct trace_writer *w, uint32_t id, const char *file, const char *
 int put_stack(struct trace_writer *w, uint16_t thread, uint64_t time_ns, uint32_t keep,
 	      const struct record_frame *frames, uint32_t n_frames)
 {
+	return put_told(w, thread, time_ns, PROVENANCE_OBSERVED, keep, frames, n_frames);
+}
+
+int put_told(struct trace_writer *w, uint16_t thread, uint64_t time_ns, unsigned provenance,
+	     uint32_t keep, const struct record_frame *frames, uint32_t n_frames)
+{
 	size_t size = sizeof(struct record_stack) + n_frames * sizeof(*frames);
 	auto_free struct record_stack *r = xcalloc(1, size);
 
 	r->h = (struct record_header){
 	    .size = (uint32_t)size, .kind = RECORD_STACK, .thread = thread, .time_ns = time_ns};
+	r->provenance = (uint16_t)(provenance & ~TOLD_FIRST);
+	r->is_first = (provenance & TOLD_FIRST) != 0;
 	r->keep = keep;
 	r->n_frames = n_frames;
 	if (n_frames)

@@ -17,6 +17,13 @@ int put_code_bytes(struct trace_writer *w, uint32_t id, const char *file, size_t
 		   const char *name, size_t name_len);
 int put_stack(struct trace_writer *w, uint16_t thread, uint64_t time_ns, uint32_t keep,
 	      const struct record_frame *frames, uint32_t n_frames);
+/*
+ * As others than looks tell it.
+ * @provenance  enum provenance, with TOLD_FIRST where a stretch begins
+ */
+#define TOLD_FIRST 0x100u
+int put_told(struct trace_writer *w, uint16_t thread, uint64_t time_ns, unsigned provenance,
+	     uint32_t keep, const struct record_frame *frames, uint32_t n_frames);
 int put_gap(struct trace_writer *w, uint16_t thread, uint64_t start_ns, uint64_t end_ns,
 	    enum gap_reason reason);
 /* Off the CPU from start_ns to end_ns; if is_open, it still is then. @state: EDGE_WAITING … */

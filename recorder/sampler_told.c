@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What others than the sampler's own looks tell of a thread. A batch holds either looks, which are
+ * taken back when they can't be proven, or this: so what was told stays told.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/xalloc.h"
+#include "recorder/python/py_code.h"
+#include "recorder/sampler_private.h"
+
+/* A source has to tell what happened within this time: then waits are told, come what may. */
+#define OVERDUE_NS NS_PER_S
+/* So many waits wait for their turn. */
+#define MAX_OFFS 4096
+
+/* Nothing of the batch may be taken back from here on. */
+static void settle(struct sampler *s)
+{
+	uint64_t now_ns;
+
+	if (!s->n_used)
+		return;
+	now_ns = clock_monotonic_ns();
+	/* Of a target that is gone nothing can be proven any more, but nor can it have changed. */
+	if (sampler_end_batch(s, now_ns) < 0)
+		sampler_publish_batch(s, now_ns);
+}
+
+static void publish(struct sampler *s, uint64_t time_ns)
+{
+	sampler_publish_batch(s, time_ns > s->batch_start_ns ? time_ns : s->batch_start_ns);
+}
+
+static uint64_t clamp_time(const struct sampler *s, const struct track *t, uint64_t time_ns)
+{
+	if (time_ns < t->emitted_ns)
+		time_ns = t->emitted_ns;
+	if (time_ns < t->gap_end_ns)
+		time_ns = t->gap_end_ns;
+	return time_ns < s->gap_end_ns ? s->gap_end_ns : time_ns;
+}
+
+/* The waits that were over by then. Returns whether there were any. */
+static bool tell_offs(struct sampler *s, struct track *t, uint64_t until_ns)
+{
+	size_t n = 0;
+
+	while (n < t->n_offs && t->offs[n].end_ns <= until_ns)
+		n++;
+	if (n == 0)
+		return false;
+	settle(s);
+	for (size_t i = 0; i < n; i++)
+		sampler_append_off(s, t, t->offs[i].start_ns, t->offs[i].end_ns, t->offs[i].was,
+				   false);
+	t->n_offs -= n;
+	memmove(t->offs, t->offs + n, t->n_offs * sizeof(t->offs[0]));
+	return true;
+}
+
+void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+		      unsigned was)
+{
+	if (t->n_offs >= MAX_OFFS && tell_offs(s, t, end_ns))
+		publish(s, t->emitted_ns);
+	t->offs = xgrow(t->offs, &t->offs_cap, t->n_offs + 1, sizeof(t->offs[0]));
+	t->offs[t->n_offs++] =
+	    (struct told_wait){.start_ns = start_ns, .end_ns = end_ns, .was = was};
+}
+
+void sampler_told_overdue(struct sampler *s, uint64_t now_ns)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		if (now_ns > OVERDUE_NS && tell_offs(s, s->tracks[i], now_ns - OVERDUE_NS))
+			publish(s, now_ns);
+	}
+}
+
+void sampler_told_begin(struct sampler *s, struct track *t, enum provenance p, uint64_t time_ns)
+{
+	assert(p != PROVENANCE_OBSERVED);
+	/* What was seen of it so far counts, or is gone. */
+	settle(s);
+	t->told_by = p;
+	t->is_told_first = true;
+	t->stale = false;
+	if (t->emitted_ns < time_ns)
+		t->emitted_ns = time_ns;
+}
+
+void sampler_told_end(struct sampler *s, struct track *t, uint64_t time_ns)
+{
+	if (tell_offs(s, t, UINT64_MAX))
+		publish(s, t->emitted_ns);
+	t->told_by = PROVENANCE_OBSERVED;
+	t->stale = true;
+	s->maybe_stale = true;
+	/* Until then it is known. */
+	if (t->looked_ns < time_ns)
+		t->looked_ns = time_ns;
+}
+
+void sampler_told_until(struct sampler *s, struct track *t, uint64_t time_ns)
+{
+	/* It ran, whatever its figures said so far. */
+	if (t->emitted_ns > t->coarse_ns)
+		sampler_stack_changed(s, t, clock_monotonic_ns());
+	t->coarse_ns = t->emitted_ns;
+	if (tell_offs(s, t, time_ns))
+		publish(s, time_ns);
+}
+
+uint32_t sampler_told_code(struct sampler *s, const char *file, size_t file_len, const char *name,
+			   size_t name_len, int32_t first_line, uint64_t now_ns)
+{
+	const struct code_text text = {
+	    .file = file,
+	    .name = name,
+	    .file_len = file_len < PY_MAX_FILE_NAME ? file_len : PY_MAX_FILE_NAME,
+	    .name_len = name_len < PY_MAX_QUALNAME ? name_len : PY_MAX_QUALNAME,
+	    .first_line = first_line,
+	};
+	uint32_t id;
+
+	settle(s);
+	id = sampler_announce_code(s, &text, now_ns);
+	publish(s, now_ns);
+	return id;
+}
+
+static bool append(struct sampler *s, struct track *t, uint64_t time_ns, uint32_t keep,
+		   const struct record_frame *frames, uint32_t n_frames)
+{
+	struct record_stack *r = sampler_append_stack(s, n_frames);
+
+	if (!r)
+		return false;
+	r->h.thread = t->number;
+	r->h.time_ns = time_ns;
+	r->keep = keep;
+	r->n_frames = n_frames;
+	r->provenance = (uint16_t)t->told_by;
+	r->is_first = t->is_told_first;
+	t->last = xgrow(t->last, &t->last_cap, (size_t)keep + n_frames, sizeof(t->last[0]));
+	if (n_frames) {
+		memcpy(r->frames, frames, n_frames * sizeof(*frames));
+		memcpy(t->last + keep, frames, n_frames * sizeof(*frames));
+	}
+	t->n_last = keep + n_frames;
+	t->emitted_ns = time_ns;
+	t->is_told_first = false;
+	return true;
+}
+
+bool sampler_told_stack(struct sampler *s, struct track *t, uint64_t time_ns, uint32_t keep,
+			const struct record_frame *frames, uint32_t n_frames)
+{
+	struct record_frame again;
+	bool is_told;
+
+	assert(t->told_by != PROVENANCE_OBSERVED);
+	/* One that has not begun. */
+	if (!t->told_in && keep == 0 && n_frames == 0)
+		return true;
+	s->is_quiet = false;
+	settle(s);
+	time_ns = clamp_time(s, t, time_ns);
+	if (!sampler_tell_full_gap(s, time_ns) ||
+	    (!t->told_in && !sampler_announce_thread(s, t, time_ns))) {
+		sampler_note_ring_full(s, t, time_ns);
+		return false;
+	}
+	if (keep > t->n_last || n_frames > PY_MAX_FRAMES || keep + n_frames > PY_MAX_FRAMES) {
+		t->n_last = 0;
+		publish(s, time_ns);
+		return false;
+	}
+	time_ns = clamp_time(s, t, time_ns);
+	tell_offs(s, t, time_ns);
+	if (keep && keep == t->n_last && n_frames == 0) {
+		again = t->last[--keep];
+		frames = &again;
+		n_frames = 1;
+	}
+	is_told = append(s, t, time_ns, keep, frames, n_frames);
+	if (!is_told)
+		sampler_note_ring_full(s, t, time_ns);
+	publish(s, time_ns);
+	return is_told;
+}
