@@ -13,6 +13,7 @@
  *	            ◄──  MSG_ATTACHED  0: samples from now on; else why not
  *	            ◄──  MSG_PROGRESS  once a second
  *	            ◄──  MSG_GONE      the address space is gone; waits for MSG_TARGET or MSG_STOP
+ *	MSG_SHIM (ring)                ──►      at any time, see shim_ring.h
  *	MSG_RATE, MSG_TRIM, MSG_GROWTH ──►      at any time
  *	MSG_STOP                       ──►      ends the trace
  *	            ◄──  MSG_DONE      and exits
@@ -46,6 +47,11 @@ enum message_type {
 	 * alarm of each CPU. Or status: -ENODATA, end: enum edge_source, which is not EDGES_EXACT.
 	 */
 	MSG_EDGES,
+	/*
+	 * fd: the ring of the target's shim, sealed against getting smaller; start: the target's
+	 * number in its own PID namespace
+	 */
+	MSG_SHIM,
 	MSG_WAITS, /* fd: where to ask why threads wait, see oncpu/wait_link.h */
 };
 

@@ -17,6 +17,7 @@ struct edge_inbox;
 struct edge_rings;
 struct py_runtime;
 struct sampler;
+struct shim_ring;
 struct wait_queue;
 
 /* Which code is followed. */
@@ -36,6 +37,7 @@ struct sampler_config {
 	enum follow_mode follow;
 	const char *const
 	    *packages; /* NULL-terminated, for FOLLOW_PACKAGES; outlives the sampler */
+	const char *packages_text; /* the same with commas; outlives the sampler */
 	int pid;       /* for /proc/PID/task/TID/stat: which CPU a thread runs on; 0: unknown */
 	/* Instead of these, of /proc/PID/stat (see cpu_placement.h); outlives the sampler; -1: none
 	 */
@@ -82,6 +84,12 @@ void sampler_wake(struct sampler *s);
  * before sampler_run(). In effect after a round, 200 ms at the latest; it is no gap.
  */
 void sampler_set_rate(struct sampler *s, double rate_hz);
+
+/*
+ * Read this ring of the target's shim from now on (see shim_ring.h). From any thread, also before
+ * sampler_run(). Takes it over; one that was there before is closed.
+ */
+void sampler_offer_shim(struct sampler *s, struct shim_ring *ring);
 
 const struct sampler_progress *sampler_get_progress(const struct sampler *s);
 uint32_t sampler_next_code(const struct sampler *s);

@@ -38,6 +38,7 @@ struct track {
 	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
+	uint64_t n_sections;	   /* precise ones that began */
 	bool is_told_first;	   /* nothing was told since that began, or since a gap */
 	struct told_wait *offs;	   /* to be told in their turn, while others tell the stacks */
 	size_t n_offs, offs_cap;
@@ -131,6 +132,8 @@ struct sampler {
 	uint64_t off_due_ns;	     /* when a wait has to be told, UINT64_MAX: there is none */
 	uint64_t early_ns;	     /* from then on a pause may end early */
 	bool is_watch_wanted;	     /* a thread was switched in: the GILs may have new holders */
+	struct sampler_precise *precise; /* NULL: no shim was found */
+	_Atomic(struct shim_ring *) offered_shim;
 	int wake_fd; /* readable: something changed that concerns a sampler at rest */
 
 	uint64_t round_ns, last_round_ns; /* when this one began, and the one before */
@@ -222,6 +225,9 @@ void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns);
 void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
 		      uint64_t lost);
+/* Of one thread only, whoever tells of it. */
+void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns,
+			     uint64_t end_ns, uint32_t reason, uint64_t lost);
 /*
  * It was off the CPU, or (is_open) still is.
  * @was  EDGE_WAITING or EDGE_READY
@@ -315,5 +321,20 @@ void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uin
 		      unsigned was);
 /* Now and then: waits whose turn does not come. */
 void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
+
+/* --- sampler_precise.c --- */
+
+/*
+ * Take what the shim has told until now. Before each round of looks, and after each look, whose
+ * result counts only if no section of its thread began meanwhile (track.n_sections).
+ */
+void sampler_precise_poll(struct sampler *s, uint64_t now_ns);
+/* When it is to be called again at the latest, from now on. */
+uint64_t sampler_precise_nap_ns(const struct sampler *s, uint64_t now_ns);
+/* The time of the last event that it told. */
+uint64_t sampler_precise_told_ns(const struct sampler *s);
+/* The thread is about to be freed. */
+void sampler_precise_forget(struct sampler *s, const struct track *t);
+void sampler_precise_free(struct sampler *s);
 
 #endif

@@ -26,6 +26,7 @@ struct track *sampler_find_track(const struct sampler *s, remote_addr tstate)
 
 void sampler_free_track(struct sampler *s, struct track *t)
 {
+	sampler_precise_forget(s, t);
 	sampler_unlink_edge(s, t);
 	py_stack_free(t->stack);
 	free(t->last);

@@ -141,6 +141,7 @@ static void release(struct session *s)
 	s->on_exit = NULL;
 	edge_choice_done(&s->edges);
 	session_close_waits(s);
+	session_close_shim(s);
 	discard_folder(s);
 	trace_folder_close(&s->folder);
 	run_folder_close(&s->run);
@@ -233,6 +234,7 @@ static void on_worker_exit(evutil_socket_t fd, short what, void *arg)
 	drop_worker_events(s);
 	drop_looks(s);
 	session_close_waits(s);
+	session_close_shim(s);
 	worker_process_done(&s->worker);
 	s->awaits_reply = false;
 	if (s->state >= SESSION_ENDING) {

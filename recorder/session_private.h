@@ -9,6 +9,7 @@
 
 struct event;
 struct net_cache;
+struct shim_look;
 struct wait_look;
 
 /* What the session waits for with its timer. */
@@ -47,6 +48,10 @@ struct session {
 	struct event *on_asked;
 	struct wait_look *wait_look; /* under way */
 	struct net_cache *net_cache; /* NULL: there is none, or a look has it */
+	struct event *shim_timer;    /* NULL: its shim is not looked for */
+	struct shim_look *shim_look; /* under way */
+	unsigned n_shim_looks;
+	bool has_shim; /* and the worker has its ring */
 	struct run_folder run;
 	struct trace_folder folder;
 
@@ -97,6 +102,12 @@ uint64_t session_next_pause(struct session *s, uint64_t min_ns, uint64_t max_ns)
 /* For a worker that was just started. */
 void session_open_waits(struct session *s);
 void session_close_waits(struct session *s);
+
+/* --- session_shim.c --- */
+
+/* The worker records: look for the shim until it is found. */
+void session_open_shim(struct session *s);
+void session_close_shim(struct session *s);
 
 /* --- session_attach.c --- */
 

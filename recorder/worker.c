@@ -17,6 +17,7 @@
 #include "common/xalloc.h"
 #include "recorder/oncpu/edge_inbox.h"
 #include "recorder/privileges.h"
+#include "recorder/shim_ring.h"
 #include "recorder/trace_writer.h"
 #include "recorder/wait_queue.h"
 #include "recorder/wait_watch.h"
@@ -80,6 +81,7 @@ static int start_sampling(struct worker *w)
 	    .rate_hz = w->rate_hz,
 	    .follow = w->config->follow,
 	    .packages = w->config->packages,
+	    .packages_text = w->config->packages_text,
 	    .pid = w->config->pid,
 	    .slows_when_idle = w->config->slows_when_idle,
 	    .stat_fd = w->stat_fd,
@@ -121,6 +123,9 @@ static const struct record_header *add_base(struct worker *w, const struct recor
 		sum->dropped[i] += w->base.dropped[i];
 	sum->lines_unknown += w->base.lines_unknown;
 	sum->names_truncated += w->base.names_truncated;
+	sum->sections += w->base.sections;
+	sum->section_records += w->base.section_records;
+	sum->section_lost += w->base.section_lost;
 	sum->busy_ns += w->base.busy_ns;
 	return &sum->h;
 }
@@ -381,6 +386,20 @@ static void on_wish(struct worker *w, const struct message *m)
 	}
 }
 
+/* Without it, precise sections are seen as all else is. */
+static void on_shim(struct worker *w, struct message *m)
+{
+	struct shim_ring *ring = NULL;
+
+	if (m->n_fds == 1 && w->sampler && shim_ring_open(m->fds[0], &ring) == 0) {
+		/* A child has its parent's until it makes one of its own. */
+		if (shim_ring_pid(ring) == m->start)
+			sampler_offer_shim(w->sampler, steal_ptr(ring));
+		shim_ring_close(ring);
+	}
+	message_close_fds(m);
+}
+
 static void on_message(struct worker *w)
 {
 	struct message m;
@@ -406,6 +425,9 @@ static void on_message(struct worker *w)
 			message_close_fds(&m);
 		else
 			edge_rings_take(&w->edges, &m);
+		break;
+	case MSG_SHIM:
+		on_shim(w, &m);
 		break;
 	case MSG_STOP:
 		message_close_fds(&m);

@@ -81,7 +81,7 @@ class _State:
     """A thread that opened a section."""
 
     __slots__ = ("number", "owners", "due", "line", "call", "back", "leave", "trace", "local",
-                 "watch", "make", "__weakref__")
+                 "called", "watch", "make", "__weakref__")
 
 
 class _Code:
@@ -450,7 +450,7 @@ def _leave_frame_traced(state, frame):
         return
     outer = _move_out(state, frame)
     if outer is not None:
-        outer.f_trace = state.local
+        outer.f_trace = state.called
 
 
 def _make_traced(state):
@@ -461,7 +461,7 @@ def _make_traced(state):
     at_word = state.number << 8 | _AT
     exit_code = _TracedSection.__exit__.__code__
 
-    def make_local(state):
+    def make_tracer():
         def local(frame, event, arg):
             try:
                 if event == "line":
@@ -476,7 +476,13 @@ def _make_traced(state):
                 return None
             return local
 
-        state.local = local
+        return local
+
+    def make_local(state):
+        state.local = make_tracer()
+
+    # Of frames that are called: theirs must not say that their stack is told.
+    called = make_tracer()
 
     def trace(frame, event, arg):
         code = frame.f_code
@@ -494,7 +500,7 @@ def _make_traced(state):
                     owners.extend([frame] * suspended.pop(frame, 0))
         except _OURS:
             return None
-        return state.local
+        return called
 
     def watch(frame, event, arg):
         try:
@@ -506,8 +512,9 @@ def _make_traced(state):
             _settrace(state.trace)
         except _OURS:
             return None
-        return state.local
+        return called
 
+    state.called = called
     state.trace, state.watch, state.make = trace, watch, make_local
     make_local(state)
 
