@@ -322,7 +322,18 @@ static void on_return(struct sampler *s, struct precise_thread *th, const struct
 	tell(s, th, r->value);
 }
 
-static void on_record(struct sampler *s, struct shim_record *r, uint64_t now_ns)
+/* It can't be later than that it was read, whatever it says. */
+static void check_time(struct shim_record *r, uint64_t *now_ns)
+{
+	if (r->kind == SHIM_THREAD || r->kind == SHIM_FRAME || r->kind == SHIM_CALL ||
+	    r->value <= *now_ns)
+		return;
+	*now_ns = clock_monotonic_ns();
+	if (r->value > *now_ns)
+		r->value = *now_ns;
+}
+
+static void on_record(struct sampler *s, const struct shim_record *r, uint64_t now_ns)
 {
 	struct precise_thread *th = find_thread(s->precise, r->thread);
 
@@ -336,9 +347,6 @@ static void on_record(struct sampler *s, struct shim_record *r, uint64_t now_ns)
 	}
 	if (!th)
 		return;
-	/* It can't be later than that it was read, whatever it says. */
-	if (r->kind != SHIM_FRAME && r->kind != SHIM_CALL && r->value > now_ns)
-		r->value = now_ns;
 	switch (r->kind) {
 	case SHIM_FRAME:
 		if (!th->track)
@@ -445,13 +453,10 @@ void sampler_precise_poll(struct sampler *s, uint64_t now_ns)
 		n = shim_ring_read(p->ring, now_ns, p->records, CHUNK, &lost);
 		if (lost)
 			note_lost(s, lost, now_ns);
-		if (!n)
-			continue;
-		/* What was told meanwhile is not from the future. */
-		if (n_read == 0 || n == CHUNK)
-			now_ns = clock_monotonic_ns();
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < n; i++) {
+			check_time(&p->records[i], &now_ns);
 			on_record(s, &p->records[i], now_ns);
+		}
 		n_read += n;
 	} while ((n || lost) && n_read < MAX_RECORDS);
 	s->counters.section_records += n_read;
