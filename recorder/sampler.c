@@ -172,7 +172,7 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 	int r = -EAGAIN;
 
 	t->stale = false;
-	if (t->told_by != PROVENANCE_OBSERVED) {
+	if (t->told_by != PROVENANCE_OBSERVED || !t->id.tstate) {
 		t->changed = false;
 		return 0;
 	}
@@ -519,6 +519,8 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 			now_ns = wait_for_round(s, now_ns, stop);
 		}
 	}
+	/* What it told last. */
+	sampler_precise_poll(s, now_ns);
 	if (r == -ESRCH) {
 		/* What was read last can't be proven any more, but nor can it have changed. */
 		ring_publish(s->ring);

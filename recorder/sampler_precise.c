@@ -19,16 +19,22 @@
 #define WANTED_NS (3 * NS_PER_S)
 #define RENEW_NS  (100 * NS_PER_MS)
 
+/* Not more often is the list of threads read for the sake of a new one. */
+#define LIST_NS (10 * NS_PER_MS)
+
 /* While records come, the ring is read at least this often: much fits into it, but not all. */
 #define BUSY_NS	    (500 * NS_PER_MS)
 #define BUSY_NAP_NS (10 * NS_PER_MS)
+
+/* A section that has told no line by then is at where it began. */
+#define ENTERED_NS NS_PER_MS
 
 /* Read at a time, and in one poll: more than a ring holds. */
 #define CHUNK	    256
 #define MAX_RECORDS (1u << 18)
 
 /* Threads are found by their number in the shim, code by its address; others take their places. */
-#define THREAD_SLOTS 1024
+#define THREAD_SLOTS 256
 #define CODE_SLOTS   16384
 #define MAX_DEPTH    4096
 
@@ -48,7 +54,9 @@ struct precise_thread {
 	size_t n, cap;
 	size_t n_base; /* frames below the section, when it was told last */
 	uint64_t base; /* the innermost of them; 0: not known */
-	bool is_telling; /* its stack */
+	int32_t base_line; /* of the statement that begins a section */
+	bool is_entered;     /* and nothing else happened in the section */
+	uint64_t entered_ns; /* the begin is still to be told, if not with its first line; 0: no */
 	uint32_t n_told; /* followed frames that are as they were told */
 	uint64_t told_ns;
 };
@@ -113,17 +121,14 @@ static struct precise_thread *find_thread(struct sampler_precise *p, uint32_t nu
 	return number && th->number == number ? th : NULL;
 }
 
-static struct track *find_track(const struct sampler *s, const struct precise_thread *th)
+/* A thread that is over soon has told its sections, but was never listed. */
+static struct track *find_track(struct sampler *s, const struct precise_thread *th, uint64_t now_ns)
 {
-	for (size_t i = 0; i < s->n_tracks; i++) {
-		const struct py_thread *id = &s->tracks[i]->id;
+	struct track *t = sampler_find_told(s, th->python_id, th->native_id);
 
-		/* Up to 3.10 the interpreter does not keep the kernel's number. */
-		if (id->tstate && id->python_id == th->python_id &&
-		    (!id->native_id || id->native_id == th->native_id))
-			return s->tracks[i];
-	}
-	return NULL;
+	if (!t && now_ns >= s->listed_ns + LIST_NS && sampler_list_threads(s, now_ns) == 0)
+		t = sampler_find_told(s, th->python_id, th->native_id);
+	return t ? t : sampler_add_told(s, th->python_id, th->native_id);
 }
 
 /* The section ends, or what is known of it does. */
@@ -144,9 +149,7 @@ static void end_section(struct sampler *s, struct precise_thread *th, uint64_t t
 static void begin_section(struct sampler *s, struct precise_thread *th, uint64_t time_ns,
 			  uint64_t now_ns)
 {
-	th->track = find_track(s, th);
-	if (!th->track && now_ns >= s->listed_ns + RENEW_NS && sampler_list_threads(s, now_ns) == 0)
-		th->track = find_track(s, th);
+	th->track = find_track(s, th, now_ns);
 	/* Another source knows each line anyway. */
 	if (th->track && th->track->told_by != PROVENANCE_OBSERVED)
 		th->track = NULL;
@@ -157,6 +160,7 @@ static void begin_section(struct sampler *s, struct precise_thread *th, uint64_t
 	s->precise->n_open++;
 	sampler_told_begin(s, th->track, PROVENANCE_PRECISE, time_ns);
 	th->n_told = 0;
+	th->entered_ns = 0;
 	th->told_ns = time_ns;
 }
 
@@ -223,6 +227,16 @@ static void tell(struct sampler *s, struct precise_thread *th, uint64_t time_ns)
 		th->n_told = 0;
 }
 
+/* A section whose first line is not told, or not yet: so far it is where it began. */
+static void tell_enter(struct sampler *s, struct precise_thread *th)
+{
+	uint64_t time_ns = th->entered_ns;
+
+	th->entered_ns = 0;
+	if (th->track && time_ns)
+		tell(s, th, time_ns);
+}
+
 /* --- records --- */
 
 static void on_thread(struct sampler *s, const struct shim_record *r)
@@ -265,9 +279,13 @@ static void on_enter(struct sampler *s, struct precise_thread *th, const struct 
 	}
 	th->n_base = th->n;
 	th->base = r->frame;
+	th->base_line = th->n ? th->frames[th->n - 1].line : 0;
 	begin_section(s, th, r->value, now_ns);
-	if (th->track)
+	if (th->track && r->kind == SHIM_RESUME)
 		tell(s, th, r->value);
+	else
+		th->entered_ns = r->value;
+	th->is_entered = r->kind == SHIM_ENTER;
 }
 
 static void on_line(struct sampler *s, struct precise_thread *th, const struct shim_record *r,
@@ -282,7 +300,14 @@ static void on_line(struct sampler *s, struct precise_thread *th, const struct s
 		begin_section(s, th, r->value, now_ns);
 		if (!th->track)
 			return;
+		th->is_entered = true;
 	}
+	/* Up to 3.10 the statement itself may be told once more. */
+	if (th->is_entered && r->frame == th->base && r->line == (uint32_t)th->base_line) {
+		th->entered_ns = r->value;
+		return;
+	}
+	th->is_entered = false;
 	i = find_frame(th, r->frame);
 	if (!i)
 		return;
@@ -303,6 +328,7 @@ static void on_call(struct sampler *s, struct precise_thread *th, const struct s
 	    .code = find_code(s, r->value, now_ns),
 	};
 
+	th->is_entered = false;
 	if (th->track)
 		push(th, &frame);
 }
@@ -347,12 +373,16 @@ static void on_record(struct sampler *s, const struct shim_record *r, uint64_t n
 	}
 	if (!th)
 		return;
+	if (!(r->kind == SHIM_LINE && r->frame == th->base))
+		tell_enter(s, th);
+	th->entered_ns = 0;
 	switch (r->kind) {
 	case SHIM_FRAME:
 		if (!th->track)
 			on_frame(s, th, r, now_ns);
 		break;
 	case SHIM_ENTER:
+	case SHIM_RESUME:
 		if (!th->track)
 			on_enter(s, th, r, now_ns);
 		break;
@@ -424,6 +454,17 @@ static void renew(struct sampler_precise *p, uint64_t now_ns)
 	shim_ring_want(p->ring, SHIM_WANT_PRECISE, now_ns + WANTED_NS);
 }
 
+/* Of sections in which nothing else has been told so far. */
+static void tell_entered(struct sampler *s)
+{
+	for (size_t i = 0; i < THREAD_SLOTS; i++) {
+		struct precise_thread *th = &s->precise->threads[i];
+
+		if (th->entered_ns && th->track && clock_monotonic_ns() - th->entered_ns > ENTERED_NS)
+			tell_enter(s, th);
+	}
+}
+
 /* Waits that were over by now can be told. */
 static void told_until(struct sampler *s, uint64_t now_ns)
 {
@@ -462,8 +503,10 @@ void sampler_precise_poll(struct sampler *s, uint64_t now_ns)
 	s->counters.section_records += n_read;
 	if (n_read)
 		p->came_ns = now_ns;
-	if (p->n_open)
-		told_until(s, now_ns);
+	if (!p->n_open)
+		return;
+	tell_entered(s);
+	told_until(s, now_ns);
 }
 
 uint64_t sampler_precise_nap_ns(const struct sampler *s, uint64_t now_ns)

@@ -39,6 +39,7 @@ struct track {
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
 	uint64_t n_sections;	   /* precise ones that began */
+	uint32_t told_native_id;   /* as its shim told it; 0: it did not */
 	bool is_told_first;	   /* nothing was told since that began, or since a gap */
 	struct told_wait *offs;	   /* to be told in their turn, while others tell the stacks */
 	size_t n_offs, offs_cap;
@@ -156,6 +157,10 @@ void sampler_plan_list(struct sampler *s);
 int sampler_watch_gils(struct sampler *s);
 struct track *sampler_find_track(const struct sampler *s, remote_addr tstate);
 void sampler_free_track(struct sampler *s, struct track *t);
+/* The thread that has told this of itself, NULL: it is not known. */
+struct track *sampler_find_told(struct sampler *s, uint64_t python_id, uint32_t native_id);
+/* The same, not to be looked at before it is listed; it may have ended. NULL: there are too many. */
+struct track *sampler_add_told(struct sampler *s, uint64_t python_id, uint32_t native_id);
 
 /* --- sampler_edges.c --- */
 

@@ -44,6 +44,7 @@ enum shim_kind {
 	SHIM_RETURN,	 /* a frame is left, for good or not */
 	SHIM_LEAVE,	 /* the section ends */
 	SHIM_FORGET,	 /* of all threads: addresses of code objects may mean others from now on */
+	SHIM_RESUME,	 /* as SHIM_ENTER: the function that opened it goes on within its line */
 };
 
 struct shim_record {

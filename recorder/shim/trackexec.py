@@ -46,13 +46,17 @@ _WANT_EXACT = 2
 
 # A record: time or code object, frame, line, thread << 8 | kind, and its number.
 _pack = _Struct("QQIIQ").pack_into
-_THREAD, _FRAME, _ENTER, _LINE, _AT, _CALL, _RETURN, _LEAVE, _FORGET = range(1, 10)
+_THREAD, _FRAME, _ENTER, _LINE, _AT, _CALL, _RETURN, _LEAVE, _FORGET, _RESUME = range(1, 11)
 
 _RETELL_NS = 100 * 10**6  # a stack that stays is told again: who reads may have missed it
 _MAX_FRAMES = 512
 _MAX_CODES = 1 << 16
 _MAX_FILES = 1 << 14
 _MAX_THREADS = (1 << 24) - 1
+
+# Up to 3.10 a line is told again when tracing begins behind where it ended.
+_is_new = sys.version_info >= (3, 11)
+_has_stale_lines = sys.version_info < (3, 10)
 
 # Functions whose frame can be left and entered again.
 _GENERATOR = 0x20 | 0x80 | 0x200
@@ -80,7 +84,7 @@ _codes = {}  # id -> _Code, followed ones only, which keeps them and so their ad
 class _State:
     """A thread that opened a section."""
 
-    __slots__ = ("number", "owners", "due", "line", "call", "back", "leave", "trace", "local",
+    __slots__ = ("number", "owners", "due", "line", "call", "back", "leave", "began", "lasti", "trace", "local",
                  "called", "watch", "make", "__weakref__")
 
 
@@ -146,7 +150,7 @@ def _new_state():
     number = _n_threads << 8
     state.number = _n_threads
     state.owners = []
-    state.due = 0
+    state.due = state.began = state.lasti = 0
     state.line, state.call, state.back = number | _LINE, number | _CALL, number | _RETURN
     state.leave = number | _LEAVE
     _make_state(state)
@@ -239,7 +243,17 @@ def _forget_codes():
 # ---- sections, whatever sees the lines
 
 
-def _enter(state, frame):
+def _line_of(frame):
+    if _has_stale_lines and frame.f_trace is not None:
+        # It is that of the last line that was traced.
+        trace, frame.f_trace = frame.f_trace, None
+        line = frame.f_lineno
+        frame.f_trace = trace
+        return line
+    return frame.f_lineno or 0
+
+
+def _enter(state, frame, kind=_ENTER):
     """The stack and the section's begin. Returns its innermost followed frame, or None."""
     frames = []
     while frame is not None and len(frames) < _MAX_FRAMES:
@@ -250,9 +264,9 @@ def _enter(state, frame):
     number = state.number << 8
     _emit(_thread.get_ident(), _thread.get_native_id(), 0, number | _THREAD)
     for outer in reversed(frames):
-        _emit(id(outer.f_code), id(outer), outer.f_lineno or 0, number | _FRAME)
+        _emit(id(outer.f_code), id(outer), _line_of(outer), number | _FRAME)
     base = frames[0] if frames else None
-    _emit(_now(), id(base) if base else 0, len(frames), number | _ENTER)
+    _emit(_now(), id(base) if base else 0, len(frames), number | kind)
     return base
 
 
@@ -276,11 +290,29 @@ def _prepare(state, frame, now):
         return None
     if base is None:
         return frame
+    state.began = _next()
+    _pack(_ring, state.began & _MASK, now, 0, 0, 0, state.began)
     if base is frame and not frame.f_code.co_flags & _GENERATOR:
         # What is in its f_trace from now on tells that it, and so its callers, is told.
         state.make(state)
+        state.lasti = frame.f_lasti
         state.due = min(now + _RETELL_NS, until)
     return base
+
+
+def _leave(state):
+    """The end of a section that is not one of many on the same stack."""
+    began, state.began = state.began, 0
+    at = _next()
+    _pack(_ring, at & _MASK, _now(), 0, 0, state.leave, at)
+    if began and state.due:
+        # The next ones would begin with their first line, if they have one of their own.
+        words = memoryview(_ring)[:].cast("I")
+        for number in range(began + _SLOT, min(at, began + 64 * _SLOT), _SLOT):
+            if words[(number & _MASK) // 4 + 5] == state.line:
+                return
+        if at - began < 64 * _SLOT:
+            state.due = 0
 
 
 def _calm_down():
@@ -355,7 +387,8 @@ class _TracedSection(_Section):
             frame = _getframe(1)
             try:
                 state = _tls.state
-                if state.due and frame.f_trace is state.local and _gettrace() is None:
+                if (state.due and frame.f_trace is state.local and _gettrace() is None
+                        and (_is_new or frame.f_lasti == state.lasti)):
                     # Its first line tells that it began.
                     state.owners.append(frame)
                     _settrace(state.trace)
@@ -373,7 +406,8 @@ class _TracedSection(_Section):
         try:
             state = _tls.state
             owners = state.owners
-            if len(owners) == 1 and not _suspended and _gettrace() is state.trace:
+            if (len(owners) == 1 and not state.began and not _suspended
+                    and _gettrace() is state.trace):
                 _settrace(None)
                 at = _next()
                 now = _now()
@@ -410,7 +444,7 @@ def _end_traced(state, frame):
     if is_ours:
         _settrace(None)
     if _drop_owner(state, frame) and not state.owners:
-        _emit(_now(), 0, 0, state.leave)
+        _leave(state)
     if is_ours:
         _settrace(state.trace if state.owners else state.watch if _suspended else None)
 
@@ -423,9 +457,10 @@ def _find_yields(code):
     """Where a generator's function yields: offsets of instructions."""
     import opcode
 
-    yields = {opcode.opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM") if name in opcode.opmap}
+    # While it waits for another generator, YIELD_FROM is the next instruction.
+    yields = {opcode.opmap["YIELD_VALUE"]: 0, opcode.opmap.get("YIELD_FROM"): 2}
     text = code.co_code
-    return frozenset(at for at in range(0, len(text), 2) if text[at] in yields)
+    return frozenset(at - yields[text[at]] for at in range(0, len(text), 2) if text[at] in yields)
 
 
 def _does_yield(frame):
@@ -438,6 +473,17 @@ def _does_yield(frame):
     if known.yields is None:
         known.yields = _find_yields(code)
     return frame.f_lasti in known.yields
+
+
+def _is_at_start(frame):
+    """Whether a generator's function begins, and does not go on."""
+    at = frame.f_lasti
+    if at < 0:
+        return True
+    import opcode
+
+    text = frame.f_code.co_code
+    return text[at] == opcode.opmap.get("RESUME") and text[at + 1] & 3 == 0
 
 
 def _leave_frame_traced(state, frame):
@@ -464,13 +510,15 @@ def _make_traced(state):
     def make_tracer():
         def local(frame, event, arg):
             try:
+                if not owners:
+                    return None
                 if event == "line":
                     at = number()
                     pack(ring, at & 0x3FFFFF, now(), id(frame), frame.f_lineno, line_word, at)
                 elif event == "return":
                     at = number()
                     pack(ring, at & 0x3FFFFF, now(), id(frame), 0, back_word, at)
-                    if owners and owners[-1] is frame:
+                    if owners[-1] is frame:
                         _leave_frame_traced(state, frame)
             except _OURS:
                 return None
@@ -494,8 +542,9 @@ def _make_traced(state):
             at = number()
             pack(ring, at & 0x3FFFFF, id(code), id(frame), 0, call_word, at)
             if code.co_flags & _GENERATOR:
-                at = number()
-                pack(ring, at & 0x3FFFFF, now(), id(frame), frame.f_lineno, at_word, at)
+                if not _is_at_start(frame):
+                    at = number()
+                    pack(ring, at & 0x3FFFFF, now(), id(frame), _line_of(frame), at_word, at)
                 if suspended:
                     owners.extend([frame] * suspended.pop(frame, 0))
         except _OURS:
@@ -508,7 +557,7 @@ def _make_traced(state):
             if not n:
                 return None
             owners.extend([frame] * n)
-            _enter(state, frame)
+            _enter(state, frame, _RESUME)
             _settrace(state.trace)
         except _OURS:
             return None
@@ -555,7 +604,7 @@ class _MonitoredSection(_Section):
         try:
             state = _tls.state
             owners = state.owners
-            if len(owners) == 1 and not _suspended:
+            if len(owners) == 1 and not state.began and not _suspended:
                 owners.clear()
                 at = _next()
                 now = _now()
@@ -564,7 +613,7 @@ class _MonitoredSection(_Section):
                     state.due = 0
             elif owners or _suspended:
                 if _drop_owner(state, _getframe(1)) and not owners:
-                    _emit(_now(), 0, 0, state.leave)
+                    _leave(state)
         except _OURS:
             _suspended.pop(_getframe(1), None)
 
@@ -767,7 +816,7 @@ def _resume(frame):
             _tell_call(state, _codes[id(frame.f_code)], frame)
             _emit(_now(), id(frame), frame.f_lineno or 0, state.number << 8 | _AT)
         elif n:
-            _enter(state, frame)
+            _enter(state, frame, _RESUME)
         owners.extend([frame] * n)
     except _OURS:
         pass

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs the sections of section_work.py: section_main.py truth | recorded | alone."""
+
+import json
+import os
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+
+def wait_for_collector(shim):
+    end = time.monotonic() + 30
+    while not shim._words[32] and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def main(mode):
+    if mode == "truth":
+        import section_truth
+        import walt.server
+        sys.modules["walt.server.trackexec"] = walt.server.trackexec = section_truth
+        from walt import section_work
+        section_truth.begin(os.path.join(HERE, "walt") + os.sep)
+        section_work.run()
+        sys.settrace(None)
+        print(json.dumps([list(events) for events in section_truth.events if events]))
+        return
+    from walt.server import trackexec
+    from walt import section_work
+    trackexec.record(None, "/nowhere")
+    print("ready", flush=True)
+    if mode == "recorded":
+        wait_for_collector(trackexec)
+    section_work.run()
+    trackexec.stop()
+    print("done", flush=True)
+    sys.stdin.read()
+
+
+main(sys.argv[1])
