@@ -168,7 +168,6 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 {
 	uint64_t off_since_ns = sampler_is_off(t) ? t->edge->since_ns : 0;
 	uint64_t began_ns = *now_ns;
-	uint64_t n_sections = t->n_sections;
 	int r = -EAGAIN;
 
 	t->stale = false;
@@ -194,11 +193,9 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 			s->snap.cut = PY_CUT_TORN; /* what there is of it is certain */
 		else if (r < 0)
 			break;
-		sampler_precise_poll(s, *now_ns);
-		if (t->n_sections != n_sections) {
+		if (sampler_precise_has_told(s, t)) {
 			/* What was seen may be of a section, which tells all by itself. */
-			t->stale = t->told_by == PROVENANCE_OBSERVED;
-			s->maybe_stale |= t->stale;
+			t->stale = s->maybe_stale = true;
 			t->changed = false;
 			return 0;
 		}

@@ -27,7 +27,7 @@
 #define BUSY_NAP_NS (10 * NS_PER_MS)
 
 /* A section that has told no line by then is at where it began. */
-#define ENTERED_NS NS_PER_MS
+#define ENTERED_NS (100 * NS_PER_MS)
 
 /* Read at a time, and in one poll: more than a ring holds. */
 #define CHUNK	    256
@@ -155,7 +155,6 @@ static void begin_section(struct sampler *s, struct precise_thread *th, uint64_t
 		th->track = NULL;
 	if (!th->track)
 		return;
-	th->track->n_sections++;
 	s->counters.sections++;
 	s->precise->n_open++;
 	sampler_told_begin(s, th->track, PROVENANCE_PRECISE, time_ns);
@@ -452,6 +451,27 @@ static void renew(struct sampler_precise *p, uint64_t now_ns)
 		return;
 	p->renew_ns = now_ns + RENEW_NS;
 	shim_ring_want(p->ring, SHIM_WANT_PRECISE, now_ns + WANTED_NS);
+}
+
+bool sampler_precise_has_told(const struct sampler *s, const struct track *t)
+{
+	const struct sampler_precise *p = s->precise;
+	struct shim_record r;
+
+	if (!p)
+		return false;
+	for (unsigned i = 0; i < CHUNK; i++) {
+		const struct precise_thread *th;
+
+		if (!shim_ring_peek(p->ring, i, &r))
+			return false;
+		th = &p->threads[r.thread % THREAD_SLOTS];
+		if (r.kind == SHIM_THREAD ? r.value == t->id.python_id
+					  : th->number != r.thread ||
+						th->python_id == t->id.python_id)
+			return true;
+	}
+	return true;
 }
 
 /* Of sections in which nothing else has been told so far. */

@@ -38,7 +38,6 @@ struct track {
 	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
-	uint64_t n_sections;	   /* precise ones that began */
 	uint32_t told_native_id;   /* as its shim told it; 0: it did not */
 	bool is_told_first;	   /* nothing was told since that began, or since a gap */
 	struct told_wait *offs;	   /* to be told in their turn, while others tell the stacks */
@@ -329,11 +328,10 @@ void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
 
 /* --- sampler_precise.c --- */
 
-/*
- * Take what the shim has told until now. Before each round of looks, and after each look, whose
- * result counts only if no section of its thread began meanwhile (track.n_sections).
- */
+/* Take what the shim has told until now. Before each round of looks, not during a look. */
 void sampler_precise_poll(struct sampler *s, uint64_t now_ns);
+/* Whether more is there of this thread: then what a look has seen of it does not count. */
+bool sampler_precise_has_told(const struct sampler *s, const struct track *t);
 /* When it is to be called again at the latest, from now on. */
 uint64_t sampler_precise_nap_ns(const struct sampler *s, uint64_t now_ns);
 /* The time of the last event that it told. */

@@ -260,3 +260,8 @@ size_t shim_ring_read(struct shim_ring *r, uint64_t now_ns, struct shim_record *
 	}
 	return n;
 }
+
+bool shim_ring_peek(const struct shim_ring *r, unsigned i, struct shim_record *ret)
+{
+	return copy(r, r->next + (uint64_t)i * SHIM_RING_SLOT_BYTES, ret);
+}

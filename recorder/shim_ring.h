@@ -88,5 +88,7 @@ void shim_ring_set_packages(struct shim_ring *r, const char *packages);
  */
 size_t shim_ring_read(struct shim_ring *r, uint64_t now_ns, struct shim_record *ret, size_t max,
 		      uint64_t *ret_lost);
+/* The i-th record that is to be read next, if it is there. */
+bool shim_ring_peek(const struct shim_ring *r, unsigned i, struct shim_record *ret);
 
 #endif
