@@ -145,17 +145,11 @@ check: deps-check
 	@$(PYTHON) tests/pythons.py fetch
 	+@status=0; $(SUBMAKE) run-unit || status=1; $(SUBMAKE) run-e2e || status=1; exit $$status
 
-# All run, even when one fails.
 run-unit:
-	@failed=; \
-	for test in $(TESTS); do \
-		echo "$$test"; "$$test" || failed="$$failed $$test"; \
-	done; \
-	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+	@tests/run_unit.sh $(TESTS)
 
 run-e2e:
-	@TRACKEXEC=$(abspath $(BUILD))/trackexec \
-		$(PYTHON) -m unittest discover -v -s tests/e2e -p '$(E2E)'
+	@TRACKEXEC=$(abspath $(BUILD))/trackexec $(PYTHON) tests/run_e2e.py '$(E2E)'
 
 # With sanitizers: all unit tests, and of the recordings those that differ in code, not in data.
 SAN_ENV := CK_TIMEOUT_MULTIPLIER=10 TRACKEXEC_SECONDS=0.2 \
@@ -228,7 +222,7 @@ TABLES  := $(wildcard recorder/python/*_table.c recorder/oncpu/*_table.c)
 ALL_C   := $(LIB_SRC) $(EXT_SRC) $(CLI_SRC) $(DAEMON_SRC) $(TEST_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 ALL_H   := $(wildcard cli/*.h common/*.h reader/*.h recorder/*.h recorder/*/*.h sqlext/*.h tests/*/*.h)
 ALL_PY  := $(wildcard tests/*.py tests/*/*.py tests/*/*/*.py tools/*.py)
-ALL_SH  := $(wildcard tools/*.sh) .ci/run
+ALL_SH  := $(wildcard tools/*.sh tests/*.sh) .ci/run
 FORMATTED := $(sort $(filter-out $(TABLES),$(ALL_C) $(ALL_H)))
 # The code that must not depend on the machine; the rest needs libraries of the other one.
 PORTABLE := recorder/target/memory.c $(wildcard recorder/python/*.c) \

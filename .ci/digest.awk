@@ -55,7 +55,7 @@ state == "" && /^[^ :]+:[0-9]+:[FE]:/ {
 	found[++n_found] = cut($0)
 }
 # Of a program of tests that ended otherwise.
-state == "" && /^failed: |: (fatal )?error: |: runtime error: |^SUMMARY: [A-Za-z]+Sanitizer|^make.*\*\*\* / {
+state == "" && /^failed: |^failed for good: |: (fatal )?error: |: runtime error: |^SUMMARY: [A-Za-z]+Sanitizer|^make.*\*\*\* / {
 	other[++n_other] = cut($0)
 }
 

@@ -46,9 +46,9 @@ struct provenance_run provenance_runs_find(const struct provenance_runs *r, uint
 		else
 			high = middle;
 	}
-	return low < r->n ? r->runs[low]
-			  : (struct provenance_run){.end = UINT32_MAX,
-						    .provenance = PROVENANCE_OBSERVED};
+	return low < r->n
+		   ? r->runs[low]
+		   : (struct provenance_run){.end = UINT32_MAX, .provenance = PROVENANCE_OBSERVED};
 }
 
 void provenance_runs_encode(const struct provenance_runs *r, uint8_t **ret, size_t *ret_len)
@@ -58,7 +58,8 @@ void provenance_runs_encode(const struct provenance_runs *r, uint8_t **ret, size
 
 	if (r->n > 1 || (r->n == 1 && r->runs[0].provenance != PROVENANCE_OBSERVED)) {
 		for (size_t i = 0; i < r->n; from = r->runs[i++].end) {
-			put_number(&b, r->runs[i].provenance * 2u + r->runs[i].begins_stretch);
+			put_number(&b,
+				   (uint64_t)r->runs[i].provenance * 2 + r->runs[i].begins_stretch);
 			put_number(&b, r->runs[i].end - from);
 		}
 	}
@@ -74,7 +75,7 @@ int provenance_runs_decode(const void *data, size_t len, uint32_t n_events,
 
 	*ret = (struct provenance_runs){0};
 	while (in.at < in.end) {
-		if (get_below(&in, 2 * PROVENANCE_MAX, &kind) < 0 ||
+		if (get_below(&in, UINT64_C(2) * PROVENANCE_MAX, &kind) < 0 ||
 		    get_below(&in, (uint64_t)n_events - end + 1, &n) < 0 || n == 0) {
 			provenance_runs_done(ret);
 			return -EBADMSG;

@@ -57,9 +57,11 @@ enum drop_reason {
 
 /* How an event is known. Stored by number: append only. */
 enum provenance {
-	PROVENANCE_OBSERVED, /* seen by a look from outside: what was too short for that is not there */
-	PROVENANCE_PRECISE,  /* told by the program: each line of a section that its developer marked */
-	PROVENANCE_EXACT,    /* told by the interpreter: each line */
+	PROVENANCE_OBSERVED, /* seen by a look from outside: what was too short for that is not
+				there */
+	PROVENANCE_PRECISE, /* told by the program: each line of a section that its developer marked
+			     */
+	PROVENANCE_EXACT,   /* told by the interpreter: each line */
 	PROVENANCE_INFERRED, /* not seen: it must have been so */
 	N_PROVENANCES,
 };

@@ -130,8 +130,8 @@ static void decode_provenance(struct block_cache *c, struct slot *s)
 	struct provenance_runs runs;
 	uint32_t i = 0;
 
-	if (trace_decode_provenance(c->trace, s->block.row.id,
-				    block_decoder_n_events(s->decoder), &runs) < 0)
+	if (trace_decode_provenance(c->trace, s->block.row.id, block_decoder_n_events(s->decoder),
+				    &runs) < 0)
 		return;
 	for (size_t k = 0; k < runs.n; k++) {
 		bool begins = runs.runs[k].begins_stretch;

@@ -22,7 +22,7 @@ struct cached_event {
 	const uint32_t *pushed; /* lines by index, outermost first */
 	uint32_t n_pushed;
 	uint32_t pop;
-	uint32_t depth; /* of the stack afterwards */
+	uint32_t depth;	    /* of the stack afterwards */
 	uint8_t provenance; /* enum provenance */
 	/* More can have happened between it and the event before, though that is known as well. */
 	bool begins_stretch;

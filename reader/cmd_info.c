@@ -140,8 +140,7 @@ static int collect(struct trace *t, struct info *ret)
 	collect_counters(t, ret, &error);
 	/* They are counted from the moment on when there are others. */
 	if (!sum_of(ret->n_of, N_PROVENANCES))
-		ret->n_of[PROVENANCE_OBSERVED] =
-		    ret->summary.n_events + ret->trimmed.n_events;
+		ret->n_of[PROVENANCE_OBSERVED] = ret->summary.n_events + ret->trimmed.n_events;
 	note(&error, info_waits_read(t, &ret->waits));
 	note(&error, now_read(t, &ret->now));
 	return error;

@@ -68,10 +68,10 @@ struct place {
 	/* Of that frame; with an empty stack all 0. */
 	uint32_t file;
 	uint32_t code;
-	int32_t line; /* 0: unknown */
+	int32_t line;	     /* 0: unknown */
 	unsigned provenance; /* enum provenance, or a number of a newer program */
 	bool is_sampled;     /* what happened between it and the next one may not be there */
-	bool is_first; /* of the trace, or of the thread that is followed */
+	bool is_first;	     /* of the trace, or of the thread that is followed */
 	bool is_last;
 	bool is_after_gap; /* nothing is known of the time before */
 	bool is_damaged;   /* events are missing here */

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/hash_index.h"
 #include "common/pack.h"
+#include "common/provenance_codec.h"
 #include "common/xalloc.h"
 #include "reader/trace.h"
 #include "reader/trace_seek.h"
@@ -54,6 +55,7 @@ struct builder {
 	size_t cap_line_of;
 	uint32_t *stack; /* lines of the profile, outermost first */
 	size_t cap_stack;
+	bool is_told; /* the event at hand: nothing before it was missed */
 };
 
 /* --- functions and lines --- */
@@ -152,7 +154,7 @@ static void count(struct builder *b, struct profile_sums *s, const struct leavin
 	double gap_ns = (double)(time_ns - left->time_ns);
 
 	s->slices_begun |= UINT32_C(1) << slice_at(b, time_ns);
-	if (left->block == b->block && gap_ns < LEAST_GAP * b->profile.interval_ns) {
+	if (!b->is_told && left->block == b->block && gap_ns < LEAST_GAP * b->profile.interval_ns) {
 		s->n_unsure++;
 		return;
 	}
@@ -215,18 +217,19 @@ static size_t apply(struct builder *b, size_t depth, const struct block_event *e
 	return depth + e->n_pushed;
 }
 
-static int add_events(struct builder *b, struct block_decoder *d, const struct trace_block *block)
+static int add_events(struct builder *b, struct block_decoder *d, const struct trace_block *block,
+		      const struct provenance_runs *known)
 {
 	uint64_t last_ns = block->first_ns;
 	struct block_event event;
-	uint32_t start_depth;
+	uint32_t start_depth, i = 0;
 	const uint32_t *start = block_decoder_stack(d, &start_depth);
 	size_t depth = start_depth;
 	int r;
 
 	b->stack = xgrow(b->stack, &b->cap_stack, depth + 1, sizeof(*b->stack));
-	for (size_t i = 0; i < depth; i++)
-		b->stack[i] = b->line_of[start[i]];
+	for (size_t k = 0; k < depth; k++)
+		b->stack[k] = b->line_of[start[k]];
 	while ((r = block_decoder_next(d, &event)) == 1) {
 		uint64_t time_ns = block->first_ns + event.offset_ns;
 
@@ -235,6 +238,7 @@ static int add_events(struct builder *b, struct block_decoder *d, const struct t
 		if (depth)
 			add_time(b, b->stack[depth - 1], last_ns, time_ns);
 		last_ns = time_ns;
+		b->is_told = provenance_is_complete(provenance_runs_find(known, i++).provenance);
 		depth = apply(b, depth, &event, time_ns);
 	}
 	if (r == 0 && depth)
@@ -246,6 +250,7 @@ static int add_block(struct builder *b, const struct trace_block *block)
 {
 	auto_release(block_decoder_free) struct block_decoder *d = NULL;
 	const struct block_line *lines;
+	struct provenance_runs known;
 	uint32_t n_lines;
 	int r = block_decoder_new(b->unpacker, block->data, block->data_len, &d);
 
@@ -258,7 +263,11 @@ static int add_block(struct builder *b, const struct trace_block *block)
 	for (uint32_t i = 0; i < n_lines; i++)
 		b->line_of[i] = find_line(b, lines[i]);
 	b->profile.observed_ns += (double)(block->last_ns - block->first_ns);
-	return add_events(b, d, block);
+	r = trace_decode_provenance(b->trace, block->id, block->n_events, &known);
+	if (r == 0)
+		r = add_events(b, d, block, &known);
+	provenance_runs_done(&known);
+	return r;
 }
 
 static int on_block(void *ctx, const struct trace_block *block)

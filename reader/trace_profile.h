@@ -22,7 +22,8 @@ struct trace;
  *
  * A call that follows another one of the same function at once can't be told from it by looking
  * every now and then. So those are counted that came after the function had been left for four
- * intervals of looking at least; of the others one knows that there are some.
+ * intervals of looking at least; of the others one knows that there are some. Where each line was
+ * told (provenance_is_complete()) all are counted.
  */
 struct profile_sums {
 	double ns;

@@ -61,7 +61,7 @@ struct walk {
 	uint32_t n_decoded; /* events */
 	struct provenance_runs provenance;
 	int event_provenance; /* of the one that is told; -1: none is */
-	uint32_t *place_of; /* of each of its lines */
+	uint32_t *place_of;   /* of each of its lines */
 	size_t cap_place_of;
 	uint32_t *pushed;
 	size_t cap_pushed;

@@ -119,8 +119,7 @@ struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_fr
 }
 
 void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep,
-			const struct stack_frame *frames, uint32_t n_frames,
-			struct step_source how)
+			const struct stack_frame *frames, uint32_t n_frames, struct step_source how)
 {
 	/* The index adds up times as they are stored, so that it and the events agree exactly. */
 	uint64_t units = (time_ns - b->first_ns) >> BLOCK_TIME_SHIFT;

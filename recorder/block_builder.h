@@ -38,10 +38,10 @@ struct stored_block {
 	int64_t row;
 	uint64_t last_ns;
 	uint32_t n_events;
-	uint64_t waits_mark;	   /* see block_waits_mark() */
-	size_t n_waits;		   /* without one that goes on */
+	uint64_t waits_mark;	      /* see block_waits_mark() */
+	size_t n_waits;		      /* without one that goes on */
 	uint32_t n_of[N_PROVENANCES]; /* events */
-	struct line_totals *lines; /* owned; by file, then line */
+	struct line_totals *lines;    /* owned; by file, then line */
 	size_t n_lines;
 };
 
@@ -61,7 +61,7 @@ struct finished_block {
 	uint8_t *provenance; /* NULL: all observed; stored with the data */
 	size_t provenance_len;
 	uint32_t n_of[N_PROVENANCES]; /* events */
-	struct line_totals *lines; /* by file, then line */
+	struct line_totals *lines;    /* by file, then line */
 	size_t n_lines;
 	uint64_t waits_mark; /* 0: none */
 	size_t n_waits;

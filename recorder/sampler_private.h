@@ -38,11 +38,12 @@ struct track {
 	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
-	uint32_t told_native_id;   /* as its shim told it; 0: it did not */
-	bool is_told_first;	   /* nothing was told since that began, or since a gap */
-	struct told_wait *offs;	   /* to be told in their turn, while others tell the stacks */
+	uint32_t told_native_id; /* as its shim told it; 0: it did not */
+	bool is_told_first;	/* nothing was told since that began, or since a gap */
+	struct told_wait *offs; /* to be told in their turn, while others tell the stacks */
 	size_t n_offs, offs_cap;
-	uint64_t coarse_ns; /* what emitted_ns was when coarse edges were looked at for their sake */
+	uint64_t
+	    coarse_ns; /* what emitted_ns was when coarse edges were looked at for their sake */
 };
 
 /* An off-CPU stretch that is over. */
@@ -138,6 +139,7 @@ struct sampler {
 
 	uint64_t round_ns, last_round_ns; /* when this one began, and the one before */
 	uint64_t gap_end_ns;		  /* of the last gap that was told */
+	uint64_t told_now_ns;		  /* the time, when it was read last for what others tell */
 	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
 	uint64_t random;
 	uint64_t idle_since_ns; /* since then all wait; 0: not all */
@@ -255,13 +257,7 @@ int sampler_end_batch(struct sampler *s, uint64_t now_ns);
 /* Publish what is in the batch without a proof, and begin the next one. */
 void sampler_publish_batch(struct sampler *s, uint64_t now_ns);
 
-/* For sampler_told.c. Each returns false, or 0, when the ring is full. */
-struct code_text {
-	const char *file, *name;
-	size_t file_len, name_len;
-	int32_t first_line;
-};
-uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns);
+/* For sampler_told.c. Each returns false, or NULL, when the ring is full. */
 bool sampler_announce_thread(struct sampler *s, struct track *t, uint64_t now_ns);
 /* Once the writer has made room: say what it missed. */
 bool sampler_tell_full_gap(struct sampler *s, uint64_t now_ns);
@@ -271,6 +267,16 @@ struct record_stack *sampler_append_stack(struct sampler *s, uint32_t n_frames);
 /* As sampler_emit_off(), in whatever batch there is. */
 bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 			unsigned was, bool is_open);
+
+/* --- sampler_names.c --- */
+
+struct code_text {
+	const char *file, *name;
+	size_t file_len, name_len;
+	int32_t first_line;
+};
+/* The id of code of these names, which is announced when it is new; 0: the ring is full. */
+uint32_t sampler_announce_code(struct sampler *s, const struct code_text *text, uint64_t now_ns);
 
 /* --- sampler_told.c --- */
 
@@ -296,7 +302,7 @@ void sampler_told_end(struct sampler *s, struct track *t, uint64_t time_ns);
  * From time_ns on the stack of followed frames is: the first `keep` of those that were told last
  * (t->last), then `frames`, outermost first. Always an event, also when nothing is different,
  * except where there was no frame and is none. A thread that was not known yet is announced. Times
- * that decrease are told as the last one.
+ * that decrease are told as the last one, those of the future as now.
  *
  * Returns false when it was not told, because the ring is full (counted; a gap follows when there
  * is room again), or because there is less to build on than `keep` says. The latter can happen to
@@ -320,9 +326,11 @@ void sampler_told_until(struct sampler *s, struct track *t, uint64_t time_ns);
 uint32_t sampler_told_code(struct sampler *s, const char *file, size_t file_len, const char *name,
 			   size_t name_len, int32_t first_line, uint64_t now_ns);
 
-/* For sampler_emit.c: a wait of a thread that is told, over by end_ns. */
+/* For sampler_emit.c, also during a look: a wait of a thread that is told, over by end_ns. */
 void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 		      unsigned was);
+/* The same: the thread is gone. */
+void sampler_told_gone(struct sampler *s, struct track *t);
 /* Now and then: waits whose turn does not come. */
 void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
 

@@ -16,6 +16,11 @@
 /* So many waits wait for their turn. */
 #define MAX_OFFS 4096
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* Nothing of the batch may be taken back from here on. */
 static void settle(struct sampler *s)
 {
@@ -31,41 +36,70 @@ static void settle(struct sampler *s)
 
 static void publish(struct sampler *s, uint64_t time_ns)
 {
-	sampler_publish_batch(s, time_ns > s->batch_start_ns ? time_ns : s->batch_start_ns);
+	sampler_publish_batch(s, larger(time_ns, s->batch_start_ns));
 }
 
-static uint64_t clamp_time(const struct sampler *s, const struct track *t, uint64_t time_ns)
+/* A source can say anything: nothing is told of the future. The clock is read once in a bunch. */
+static uint64_t not_after_now(struct sampler *s, uint64_t time_ns)
 {
-	if (time_ns < t->emitted_ns)
-		time_ns = t->emitted_ns;
-	if (time_ns < t->gap_end_ns)
-		time_ns = t->gap_end_ns;
-	return time_ns < s->gap_end_ns ? s->gap_end_ns : time_ns;
+	if (time_ns > s->told_now_ns)
+		s->told_now_ns = clock_monotonic_ns();
+	return time_ns < s->told_now_ns ? time_ns : s->told_now_ns;
 }
 
-/* The waits that were over by then. Returns whether there were any. */
-static bool tell_offs(struct sampler *s, struct track *t, uint64_t until_ns)
+static uint64_t clamp_time(struct sampler *s, const struct track *t, uint64_t time_ns)
+{
+	uint64_t least_ns =
+	    larger(larger(s->begun_ns, t->emitted_ns), larger(s->gap_end_ns, t->gap_end_ns));
+
+	return larger(least_ns, not_after_now(s, time_ns));
+}
+
+static size_t count_offs(const struct track *t, uint64_t until_ns)
 {
 	size_t n = 0;
 
 	while (n < t->n_offs && t->offs[n].end_ns <= until_ns)
 		n++;
-	if (n == 0)
-		return false;
-	settle(s);
+	return n;
+}
+
+static void append_offs(struct sampler *s, struct track *t, size_t n)
+{
 	for (size_t i = 0; i < n; i++)
 		sampler_append_off(s, t, t->offs[i].start_ns, t->offs[i].end_ns, t->offs[i].was,
 				   false);
 	t->n_offs -= n;
-	memmove(t->offs, t->offs + n, t->n_offs * sizeof(t->offs[0]));
+	if (t->n_offs)
+		memmove(t->offs, t->offs + n, t->n_offs * sizeof(t->offs[0]));
+}
+
+/* The waits that were over by then. Returns whether there were any. */
+static bool tell_offs(struct sampler *s, struct track *t, uint64_t until_ns)
+{
+	size_t n = count_offs(t, until_ns);
+
+	if (n == 0)
+		return false;
+	settle(s);
+	append_offs(s, t, n);
 	return true;
+}
+
+/*
+ * Of these two the batch may hold looks, and still be taken back; it can't be ended where they are
+ * called.
+ */
+void sampler_told_gone(struct sampler *s, struct track *t)
+{
+	append_offs(s, t, t->n_offs);
 }
 
 void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 		      unsigned was)
 {
-	if (t->n_offs >= MAX_OFFS && tell_offs(s, t, end_ns))
-		publish(s, t->emitted_ns);
+	if (t->n_offs >= MAX_OFFS)
+		append_offs(s, t, t->n_offs);
 	t->offs = xgrow(t->offs, &t->offs_cap, t->n_offs + 1, sizeof(t->offs[0]));
 	t->offs[t->n_offs++] =
 	    (struct told_wait){.start_ns = start_ns, .end_ns = end_ns, .was = was};
@@ -87,8 +121,7 @@ void sampler_told_begin(struct sampler *s, struct track *t, enum provenance p, u
 	t->told_by = p;
 	t->is_told_first = true;
 	t->stale = false;
-	if (t->emitted_ns < time_ns)
-		t->emitted_ns = time_ns;
+	t->emitted_ns = larger(t->emitted_ns, not_after_now(s, time_ns));
 }
 
 void sampler_told_end(struct sampler *s, struct track *t, uint64_t time_ns)
@@ -99,8 +132,7 @@ void sampler_told_end(struct sampler *s, struct track *t, uint64_t time_ns)
 	t->stale = true;
 	s->maybe_stale = true;
 	/* Until then it is known. */
-	if (t->looked_ns < time_ns)
-		t->looked_ns = time_ns;
+	t->looked_ns = larger(t->looked_ns, not_after_now(s, time_ns));
 }
 
 void sampler_told_until(struct sampler *s, struct track *t, uint64_t time_ns)
@@ -109,6 +141,7 @@ void sampler_told_until(struct sampler *s, struct track *t, uint64_t time_ns)
 	if (t->emitted_ns > t->coarse_ns)
 		sampler_stack_changed(s, t, clock_monotonic_ns());
 	t->coarse_ns = t->emitted_ns;
+	time_ns = not_after_now(s, time_ns);
 	if (tell_offs(s, t, time_ns))
 		publish(s, time_ns);
 }
@@ -126,6 +159,7 @@ uint32_t sampler_told_code(struct sampler *s, const char *file, size_t file_len,
 	uint32_t id;
 
 	settle(s);
+	now_ns = not_after_now(s, now_ns);
 	id = sampler_announce_code(s, &text, now_ns);
 	publish(s, now_ns);
 	return id;
@@ -175,6 +209,7 @@ bool sampler_told_stack(struct sampler *s, struct track *t, uint64_t time_ns, ui
 	}
 	if (keep > t->n_last || n_frames > PY_MAX_FRAMES || keep + n_frames > PY_MAX_FRAMES) {
 		t->n_last = 0;
+		t->is_told_first = true;
 		publish(s, time_ns);
 		return false;
 	}

@@ -65,7 +65,8 @@ static int store_threads(struct trace_writer *w)
 	return r;
 }
 
-/* With those of the blocks that are being stored. Where all are observed that goes without saying. */
+/* With those of the blocks that are being stored. Where all are observed that goes without saying.
+ */
 static int store_event_counters(struct trace_writer *w)
 {
 	uint64_t n_of[N_PROVENANCES], n_told = 0;

@@ -184,7 +184,7 @@ static int complete_tables(struct trace_store *s)
 	if (!s->lacks_provenance)
 		return 0;
 	r = trace_store_exec(s, "ALTER TABLE blocks ADD COLUMN provenance BLOB");
-	for (int i = 0; r == 0 && i < N_STATEMENTS; i++) {
+	for (enum statement i = 0; r == 0 && i < N_STATEMENTS; i++) {
 		if (needs_provenance(i))
 			r = prepare(s, i);
 	}
@@ -272,7 +272,7 @@ static int prepare_statements(struct trace_store *s)
 {
 	int r = 0;
 
-	for (int i = 0; r == 0 && i < N_STATEMENTS; i++) {
+	for (enum statement i = 0; r == 0 && i < N_STATEMENTS; i++) {
 		if (!s->lacks_provenance || !needs_provenance(i))
 			r = prepare(s, i);
 	}

@@ -49,7 +49,7 @@ struct trace_store {
 	sqlite3_stmt *statements[N_STATEMENTS];
 	char *path;
 	char *wal_path;
-	bool lacks_provenance; /* the column, until trace_store_start() */
+	bool lacks_provenance;	  /* the column, until trace_store_start() */
 	uint64_t checkpointed_ns; /* at first: as if, so that one is due soon */
 };
 

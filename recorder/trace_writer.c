@@ -100,12 +100,15 @@ static const struct off_stretch *complete_off(struct trace_writer *w, struct thr
 static void encode(struct trace_writer *w, struct thread *t, uint64_t last_ns,
 		   struct finished_block *f)
 {
+	/* What is told late of a thread may not have come as far as its wait. */
+	bool is_off = t->is_off && t->off.start_ns < last_ns;
+
 	need_builder(t);
-	block_builder_encode(t->builder, last_ns, t->is_off ? complete_off(w, t, last_ns) : NULL,
+	block_builder_encode(t->builder, last_ns, is_off ? complete_off(w, t, last_ns) : NULL,
 			     w->packer, &t->stored, f);
 	f->thread = t->row.id;
 	f->stored = t->stored;
-	t->is_off_new = 0;
+	t->is_off_new = t->is_off_new && t->is_off && !is_off;
 }
 
 /* Close the thread's open block at last_ns and open the next one there. */
@@ -396,7 +399,7 @@ static uint64_t known_until(const struct trace_writer *w, const struct thread *t
 	if (!t->is_told || w->known_until_ns <= t->last_ns)
 		return w->known_until_ns;
 	return w->known_until_ns - t->last_ns > TOLD_LATE_NS ? w->known_until_ns - TOLD_LATE_NS
-							      : t->last_ns;
+							     : t->last_ns;
 }
 
 /* What becomes of a thread's open block when the others are stored. */

@@ -26,8 +26,8 @@ struct thread {
 	struct stored_block stored;    /* of the open block */
 	struct off_stretch off;	       /* off the CPU since its start_ns, if is_off */
 	int is_off, is_off_new;	       /* bool; bool: that is not stored */
-	bool is_told;	    /* its last event, by others than looks */
-	bool is_told_first; /* the next event begins a stretch */
+	bool is_told;		       /* its last event, by others than looks */
+	bool is_told_first;	       /* the next event begins a stretch */
 	struct wait_findings findings;
 	uint32_t idle_depth; /* of the outermost wait for several descriptors, so far */
 	uint32_t idle_file;  /* where that was */
@@ -60,7 +60,7 @@ struct trace_writer {
 	size_t n_finished, cap_finished;
 	struct gap_row *gaps;
 	size_t n_gaps, cap_gaps;
-	struct record_counters base; /* of earlier recorders */
+	struct record_counters base;  /* of earlier recorders */
 	uint64_t n_of[N_PROVENANCES]; /* events that were stored, with those of earlier recorders */
 	struct record_counters counters;
 	int counters_stored; /* bool */

@@ -71,8 +71,7 @@ static int rows_next(void *rows, struct sql_row *ret, struct block_row *ret_dama
 	    .depth = span->depth,
 	};
 	if (!span->is_gap)
-		ret->provenance =
-		    s->only_waits ? s->o->edges : provenance_name(span->provenance);
+		ret->provenance = s->only_waits ? s->o->edges : provenance_name(span->provenance);
 	return 1;
 }
 

@@ -255,6 +255,34 @@ START_TEST(visits_have_percentiles)
 }
 END_TEST
 
+START_TEST(a_line_that_runs_again_is_another_visit)
+{
+	struct trace_writer *w = test_writer_new(folder);
+	auto_free char *index = NULL, *csv = NULL, *calls = NULL;
+
+	put_thread(w, 1, AT(0));
+	put_code(w, 1, source_path, "main");
+	put_code(w, 2, source_path, "work");
+	put_told(w, 1, AT(0), PROVENANCE_EXACT | TOLD_FIRST, 0, FRAMES({1, 2}, {2, 5}), 2);
+	for (uint64_t i = 1; i <= 4; i++)
+		put_told(w, 1, AT(10 * i), PROVENANCE_EXACT, 1, FRAMES({2, 5}), 1);
+	put_told(w, 1, AT(60), PROVENANCE_EXACT, 1, NULL, 0);
+	ck_assert_int_eq(trace_writer_close(w, AT(100), "stopped"), 0);
+	index = RUN(cmd_analyse, EXIT_OK, "--format", "csv");
+	ck_assert_uint_eq(number(index, "line", "5", "visits"), 5);
+	assert_ms(number(index, "line", "5", "self_ns"), 60);
+	assert_ms(number(index, "line", "5", "total_ns"), 60);
+	/* The longest from the last time that it began on. */
+	csv = RUN(cmd_analyse, EXIT_OK, "--percentiles", "--format", "csv");
+	ck_assert_uint_eq(number(csv, "line", "5", "count"), 5);
+	assert_ms(number(csv, "line", "5", "max_ns"), 20);
+	/* All in one call. */
+	calls = RUN(cmd_analyse, EXIT_OK, "-f", "-p", "--format", "csv");
+	ck_assert_uint_eq(number(calls, "function", "work", "count"), 1);
+	assert_ms(number(calls, "function", "work", "max_ns"), 60);
+}
+END_TEST
+
 /* --- a file --- */
 
 START_TEST(a_file_is_shown_whole)
@@ -446,6 +474,7 @@ int main(void)
 	tcase_add_test(tc, a_walk_agrees_with_the_index);
 	tcase_add_test(tc, files_and_functions_can_be_picked);
 	tcase_add_test(tc, visits_have_percentiles);
+	tcase_add_test(tc, a_line_that_runs_again_is_another_visit);
 	tcase_add_test(tc, a_file_is_shown_whole);
 	tcase_add_test(tc, shares_add_up_and_gaps_are_told_apart);
 	tcase_add_test(tc, rounded_parts_are_the_whole);

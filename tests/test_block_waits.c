@@ -396,9 +396,9 @@ START_TEST(sums_agree_with_items)
 
 		seed = seed * 1664525u + 1013904223u;
 		if (seed >> 31)
-			block_builder_step(
-			    b, at_ns, 0, &(struct stack_frame){1, (int32_t)(seed >> 8 & 7), 1}, 1,
-			    (struct step_source){0});
+			block_builder_step(b, at_ns, 0,
+					   &(struct stack_frame){1, (int32_t)(seed >> 8 & 7), 1}, 1,
+					   (struct step_source){0});
 		o.start_ns = at_ns + (seed >> 4 & 0xfffff);
 		o.end_ns = o.start_ns + (seed >> 9 & 0x3fffff);
 		o.state = seed >> 20 & 1 ? WAIT_FOR_CPU : WAIT_FOR_SOMETHING;

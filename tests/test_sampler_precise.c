@@ -129,7 +129,7 @@ START_TEST(each_line_of_a_section_is_told)
 	check_stack(60, 0, 1, 14);
 	ck_assert_ptr_null(next(RECORD_STACK));
 	ck_assert_uint_eq(s->counters.sections, 1);
-	ck_assert_uint_eq(s->counters.section_records, 9);
+	ck_assert_uint_eq(s->counters.section_records, 10);
 	ck_assert_int_eq(s->tracks[0]->told_by, PROVENANCE_OBSERVED);
 	end();
 }

@@ -211,6 +211,28 @@ START_TEST(times_never_decrease)
 }
 END_TEST
 
+START_TEST(nothing_is_told_of_the_future)
+{
+	const struct record_header *h;
+
+	begin();
+	sampler_told_begin(s, told, PROVENANCE_EXACT, start_ns);
+	sampler_told_code(s, "f", 1, "f", 1, 1, UINT64_MAX);
+	ck_assert(tell(UINT64_MAX, 0, FRAMES({1, 1}), 1));
+	ck_assert(sampler_emit_off(s, told, start_ns + 20, start_ns + 30, EDGE_WAITING, false));
+	sampler_told_until(s, told, UINT64_MAX);
+	while ((h = ring_peek(ring))) {
+		ck_assert_uint_le(h->time_ns, clock_monotonic_ns());
+		ring_consume(ring);
+	}
+	/* Nor of what was before the recording. */
+	s->begun_ns = clock_monotonic_ns();
+	ck_assert(tell(0, 0, FRAMES({1, 1}), 1));
+	ck_assert_uint_ge(ring_peek(ring)->time_ns, s->begun_ns);
+	end();
+}
+END_TEST
+
 START_TEST(nothing_that_was_told_is_taken_back)
 {
 	const struct record_gap *gap;
@@ -392,6 +414,27 @@ START_TEST(waits_are_told_in_their_turn)
 }
 END_TEST
 
+START_TEST(waits_are_told_also_of_a_thread_that_is_gone)
+{
+	begin();
+	sampler_told_begin(s, told, PROVENANCE_EXACT, start_ns);
+	tell_code("work");
+	ck_assert(tell(start_ns + 10, 0, FRAMES({1, 1}), 1));
+	/* However many there are, and whatever the batch holds. */
+	look(looked, start_ns + 11);
+	for (uint64_t i = 0; i < 5000; i++)
+		sampler_emit_off(s, told, start_ns + 20 + 10 * i, start_ns + 25 + 10 * i,
+				 EDGE_WAITING, false);
+	ck_assert_uint_eq(s->n_used, 1);
+	sampler_emit_end(s, told, start_ns + 60000);
+	ck_assert_int_eq(sampler_end_batch(s, clock_monotonic_ns()), 0);
+	for (unsigned i = 0; i < 5000; i++)
+		ck_assert_ptr_nonnull(next(RECORD_OFF));
+	ck_assert_ptr_nonnull(next(RECORD_THREAD_END));
+	end();
+}
+END_TEST
+
 START_TEST(what_a_source_gets_wrong_does_no_harm)
 {
 	static struct record_frame many[PY_MAX_FRAMES];
@@ -429,11 +472,13 @@ int main(void)
 	tcase_add_test(tc, what_is_told_is_published_as_it_was_told);
 	tcase_add_test(tc, a_line_that_runs_again_is_told_again);
 	tcase_add_test(tc, times_never_decrease);
+	tcase_add_test(tc, nothing_is_told_of_the_future);
 	tcase_add_test(tc, nothing_that_was_told_is_taken_back);
 	tcase_add_test(tc, ids_stay_what_they_are);
 	tcase_add_test(tc, a_full_ring_is_a_gap_and_then_the_stack_is_told_whole);
 	tcase_add_test(tc, looks_tell_nothing_meanwhile_and_again_afterwards);
 	tcase_add_test(tc, waits_are_told_in_their_turn);
+	tcase_add_test(tc, waits_are_told_also_of_a_thread_that_is_gone);
 	tcase_add_test(tc, what_a_source_gets_wrong_does_no_harm);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);

@@ -86,10 +86,10 @@ START_TEST(rows_are_what_was_recorded)
 	assert_says(db,
 		    "SELECT event, depth, function, line, source, thread, provenance"
 		    " FROM trackexec_events",
-		    "enter|1|main|2|while poller.poll(): work()|1|sampled\n"
-		    "enter|2|work|5|return sock.recv(4096)|1|sampled\n"
-		    "enter|2|work|6|y = 2|1|sampled\n"
-		    "enter|1|work|6|y = 2|2|sampled\n");
+		    "enter|1|main|2|while poller.poll(): work()|1|observed\n"
+		    "enter|2|work|5|return sock.recv(4096)|1|observed\n"
+		    "enter|2|work|6|y = 2|1|observed\n"
+		    "enter|1|work|6|y = 2|2|observed\n");
 	assert_says(
 	    db,
 	    "SELECT thread, activity, reason, kind, call, idle, line, round(duration_ns / 1e6),"
@@ -105,6 +105,37 @@ START_TEST(rows_are_what_was_recorded)
 		    "  sum(wait_ns) OVER l AS wait, sum(ready_ns) OVER l AS ready"
 		    "  FROM trackexec_lines WINDOW l AS (PARTITION BY line)) GROUP BY line",
 		    "2|1|1\n5|1|1\n6|2|1\n");
+	sqlite3_close(db);
+}
+END_TEST
+
+START_TEST(rows_say_how_they_are_known)
+{
+	struct trace_writer *w = test_writer_new(folder);
+	sqlite3 *db;
+
+	put_thread(w, 1, AT(0));
+	put_code(w, 1, source_path, "main");
+	put_stack(w, 1, AT(0), 0, FRAMES({1, 2}), 1);
+	put_told(w, 1, AT(10), PROVENANCE_EXACT | TOLD_FIRST, 0, FRAMES({1, 3}), 1);
+	put_told(w, 1, AT(20), PROVENANCE_EXACT, 0, FRAMES({1, 3}), 1);
+	put_told(w, 1, AT(30), PROVENANCE_PRECISE | TOLD_FIRST, 0, FRAMES({1, 4}), 1);
+	ck_assert_int_eq(trace_writer_close(w, AT(40), "stopped"), 0);
+	db = open_with(db_path, SQLITE_OPEN_READONLY);
+	assert_says(db, "SELECT event, line, provenance FROM trackexec_events",
+		    "enter|2|observed\nenter|3|exact\nenter|3|exact\nenter|4|precise\n");
+	assert_says(db,
+		    "SELECT line, round(duration_ns / 1e6), provenance FROM trackexec_stacks"
+		    " WHERE depth",
+		    "2|10.0|observed\n3|10.0|exact\n3|10.0|exact\n4|10.0|precise\n");
+	assert_says(db, "SELECT line, visits, provenance FROM trackexec_lines",
+		    "2|1|mixed\n3|2|mixed\n4|1|mixed\n");
+	sqlite3_close(db);
+	/* A trace of an earlier program. */
+	run_sql("ALTER TABLE blocks DROP COLUMN provenance; DELETE FROM counters");
+	db = open_with(db_path, SQLITE_OPEN_READONLY);
+	assert_says(db, "SELECT DISTINCT provenance FROM trackexec_events", "observed\n");
+	assert_says(db, "SELECT DISTINCT provenance FROM trackexec_lines", "observed\n");
 	sqlite3_close(db);
 }
 END_TEST
@@ -338,6 +369,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, rows_are_what_was_recorded);
+	tcase_add_test(tc, rows_say_how_they_are_known);
 	tcase_add_test(tc, sums_are_those_of_the_line_index);
 	tcase_add_test(tc, bounds_change_nothing);
 	tcase_add_test(tc, a_call_cuts_rows_to_an_interval);

@@ -197,6 +197,79 @@ START_TEST(counters_go_on)
 }
 END_TEST
 
+/* As earlier programs made it. */
+static void drop_provenance(void)
+{
+	sqlite3 *db = NULL;
+
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(
+	    sqlite3_exec(db, "ALTER TABLE blocks DROP COLUMN provenance", NULL, NULL, NULL),
+	    SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static int64_t n_provenance_columns(void)
+{
+	return check_number(folder, "SELECT count(*) FROM pragma_table_info('blocks')"
+				    " WHERE name = 'provenance'");
+}
+
+START_TEST(a_trace_of_an_earlier_program_gets_what_it_lacks)
+{
+	uint64_t counts[N_PROVENANCES];
+	struct trace_writer *w;
+	struct trace *t;
+
+	killed_after(record_and_store);
+	drop_provenance();
+	t = check_open(folder); /* can be read as it is */
+	ck_assert_uint_eq(check_summary(t).n_events, 3);
+	trace_close(t);
+	/* Refused: then it stays what it was. */
+	ck_assert_int_eq(try_resume(T(1), &w), -EEXIST);
+	ck_assert_int_eq(n_provenance_columns(), 0);
+
+	w = resume(T(5000));
+	ck_assert_int_eq(n_provenance_columns(), 1);
+	put_code(w, 3, "/app/a.py", "main");
+	put_thread(w, 3, T(5000));
+	put_told(w, 3, T(5001), PROVENANCE_EXACT | TOLD_FIRST, 0, FRAMES({3, 1}), 1);
+	put_told(w, 3, T(5002), PROVENANCE_EXACT, 0, FRAMES({3, 1}), 1);
+	close_writer(w, T(6000));
+	check_integrity(folder);
+	t = check_open(folder);
+	ck_assert_int_eq(trace_count_provenances(t, counts), 0);
+	ck_assert_uint_eq(counts[PROVENANCE_OBSERVED], 3);
+	ck_assert_uint_eq(counts[PROVENANCE_EXACT], 2);
+	trace_close(t);
+
+	/* Counted on. */
+	w = resume(T(7000));
+	put_thread(w, 4, T(7000));
+	put_told(w, 4, T(7001), PROVENANCE_PRECISE | TOLD_FIRST, 0, FRAMES({3, 1}), 0);
+	put_code(w, 4, "/app/a.py", "main");
+	put_told(w, 4, T(7002), PROVENANCE_PRECISE, 0, FRAMES({4, 1}), 1);
+	close_writer(w, T(8000));
+	t = check_open(folder);
+	ck_assert_int_eq(trace_count_provenances(t, counts), 0);
+	ck_assert_uint_eq(counts[PROVENANCE_OBSERVED], 3);
+	ck_assert_uint_eq(counts[PROVENANCE_PRECISE], 1);
+	ck_assert_uint_eq(counts[PROVENANCE_EXACT], 2);
+	trace_close(t);
+}
+END_TEST
+
+START_TEST(one_of_an_earlier_program_that_is_ended_stays_as_it_is)
+{
+	killed_after(record_and_store);
+	drop_provenance();
+	ck_assert_int_eq(trace_writer_end_abandoned(path, "recorder died"), 0);
+	ck_assert_int_eq(n_provenance_columns(), 0);
+	check_integrity(folder);
+}
+END_TEST
+
 START_TEST(another_process_s_trace_is_left_alone)
 {
 	struct trace_about about = about_at(T(5000));
@@ -552,6 +625,8 @@ int main(void)
 	tcase_add_test(tc, the_time_between_is_a_gap);
 	tcase_add_test(tc, an_end_is_taken_back);
 	tcase_add_test(tc, counters_go_on);
+	tcase_add_test(tc, a_trace_of_an_earlier_program_gets_what_it_lacks);
+	tcase_add_test(tc, one_of_an_earlier_program_that_is_ended_stays_as_it_is);
 	tcase_add_test(tc, another_process_s_trace_is_left_alone);
 	tcase_add_loop_test(tc, what_can_t_be_gone_on_with_is_refused, 0, 8);
 	tcase_add_test(tc, what_is_no_trace_is_refused);

@@ -28,6 +28,7 @@ import bench_collector
 import bench_waits
 import bench_replay
 import bench_report
+import bench_told
 import judges
 
 MAX_RATE = ("--rate", "max", "--all")
@@ -465,6 +466,7 @@ SECTIONS = {
     **bench_waits.SECTIONS,
     **bench_replay.SECTIONS,
     **bench_report.SECTIONS,
+    **bench_told.SECTIONS,
 }
 
 

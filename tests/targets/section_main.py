@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the sections of section_work.py: section_main.py truth | recorded | alone."""
+"""Runs the sections of section_work.py: section_main.py truth | recorded | overrun | alone."""
 
 import json
 import os
@@ -14,6 +14,24 @@ def wait_for_collector(shim):
     end = time.monotonic() + 30
     while not shim._words[32] and time.monotonic() < end:
         time.sleep(0.001)
+
+
+def overrun(shim, work):
+    wait_for_collector(shim)
+    # The sections below end one that the recorder has seen the begin of.
+    with shim.precise_timestamping():
+        work.double(1)
+        print("attached", flush=True)
+        sys.stdin.readline()
+        shim._words[32] = time.monotonic_ns() + 600 * 10**9
+        end = shim._next() + 2 * shim._BYTES
+        while shim._next() < end:
+            work.busy()
+    print("overrun", flush=True)
+    sys.stdin.readline()
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        work.afterwards()
 
 
 def main(mode):
@@ -33,6 +51,8 @@ def main(mode):
     print("ready", flush=True)
     if mode == "recorded":
         wait_for_collector(trackexec)
+    if mode == "overrun":
+        overrun(trackexec, section_work)
     section_work.run()
     trackexec.stop()
     print("done", flush=True)

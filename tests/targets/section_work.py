@@ -210,6 +210,19 @@ def threads():
         thread.join()
 
 
+def busy():
+    a = 0
+    for i in range(1000):
+        a += i
+    return a
+
+
+def afterwards():
+    with precise_timestamping():
+        a = 1
+    return a
+
+
 SCENARIOS = (plain, lambda: (returning(0), returning(1)), raising, catching, nested, recursion,
              generators, implicit, open_elsewhere, hook_loop, coroutines, threads, plain)
 
