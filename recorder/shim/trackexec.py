@@ -73,6 +73,7 @@ _next = _count(_SLOT, _SLOT).__next__
 _tls = _thread._local()
 _is_used = True  # at first, after a fork, and while a section may be open
 _can_open = True
+_stale = object()  # in place of a thread's function: no stack is known to be told
 _states = []  # weak, of the threads
 _n_threads = 0
 _suspended = {}  # frames of generators in a section -> how many sections
@@ -84,8 +85,8 @@ _codes = {}  # id -> _Code, followed ones only, which keeps them and so their ad
 class _State:
     """A thread that opened a section."""
 
-    __slots__ = ("number", "owners", "due", "line", "call", "back", "leave", "began", "lasti", "trace", "local",
-                 "called", "watch", "make", "__weakref__")
+    __slots__ = ("number", "owners", "due", "line", "call", "back", "leave", "began", "plain",
+                 "lasti", "trace", "local", "called", "watch", "make", "__weakref__")
 
 
 class _Code:
@@ -151,6 +152,7 @@ def _new_state():
     state.number = _n_threads
     state.owners = []
     state.due = state.began = state.lasti = 0
+    state.plain = False
     state.line, state.call, state.back = number | _LINE, number | _CALL, number | _RETURN
     state.leave = number | _LEAVE
     _make_state(state)
@@ -278,6 +280,7 @@ def _prepare(state, frame, now):
     """
     until = _words[_W_UNTIL]
     state.due = 0
+    state.local = _stale
     if now > until:
         _words[_W_UNTIL] = 0  # whoever should have renewed it is gone
         return None
@@ -294,7 +297,7 @@ def _prepare(state, frame, now):
     _pack(_ring, state.began & _MASK, now, 0, 0, 0, state.began)
     if base is frame and not frame.f_code.co_flags & _GENERATOR:
         # What is in its f_trace from now on tells that it, and so its callers, is told.
-        state.make(state)
+        state.make()
         state.lasti = frame.f_lasti
         state.due = min(now + _RETELL_NS, until)
     return base
@@ -313,6 +316,7 @@ def _leave(state):
                 return
         if at - began < 64 * _SLOT:
             state.due = 0
+            state.local = _stale
 
 
 def _calm_down():
@@ -387,10 +391,11 @@ class _TracedSection(_Section):
             frame = _getframe(1)
             try:
                 state = _tls.state
-                if (state.due and frame.f_trace is state.local and _gettrace() is None
+                if (frame.f_trace is state.local and _gettrace() is None
                         and (_is_new or frame.f_lasti == state.lasti)):
                     # Its first line tells that it began.
                     state.owners.append(frame)
+                    state.plain = True
                     _settrace(state.trace)
                 else:
                     _begin_traced(state, frame)
@@ -405,17 +410,16 @@ class _TracedSection(_Section):
             return
         try:
             state = _tls.state
-            owners = state.owners
-            if (len(owners) == 1 and not state.began and not _suspended
-                    and _gettrace() is state.trace):
+            if state.plain and _gettrace() is state.trace:
                 _settrace(None)
                 at = _next()
                 now = _now()
                 _pack(_ring, at & 0x3FFFFF, now, 0, 0, state.leave, at)
-                owners.clear()
+                state.plain = False
+                state.owners.clear()
                 if now > state.due:
-                    state.due = 0
-            elif owners or _suspended:
+                    state.local = _stale
+            elif state.owners or _suspended:
                 _end_traced(state, _getframe(1))
         except _OURS:
             _suspended.pop(_getframe(1), None)
@@ -424,6 +428,7 @@ class _TracedSection(_Section):
 def _begin_traced(state, frame):
     global _is_used
     if state.owners:
+        state.plain = False
         state.owners.append(frame)
         return
     if not _words[_W_UNTIL]:
@@ -433,7 +438,7 @@ def _begin_traced(state, frame):
     if frame is None:
         return
     if id(frame.f_code) in _codes:
-        frame.f_trace = state.local
+        frame.f_trace = state.called if state.local is _stale else state.local
     _is_used = True
     state.owners.append(frame)
     _settrace(state.trace)
@@ -526,7 +531,7 @@ def _make_traced(state):
 
         return local
 
-    def make_local(state):
+    def make_local():
         state.local = make_tracer()
 
     # Of frames that are called: theirs must not say that their stack is told.
@@ -546,6 +551,7 @@ def _make_traced(state):
                     at = number()
                     pack(ring, at & 0x3FFFFF, now(), id(frame), _line_of(frame), at_word, at)
                 if suspended:
+                    state.plain = False
                     owners.extend([frame] * suspended.pop(frame, 0))
         except _OURS:
             return None
@@ -563,9 +569,9 @@ def _make_traced(state):
             return None
         return called
 
+    state.local = _stale
     state.called = called
     state.trace, state.watch, state.make = trace, watch, make_local
-    make_local(state)
 
 
 # ---- from 3.12 on: sys.monitoring
@@ -587,9 +593,10 @@ class _MonitoredSection(_Section):
             frame = _getframe(1)
             try:
                 state = _tls.state
-                if state.due and frame.f_trace is state.local and not state.owners:
+                if frame.f_trace is state.local and not state.owners:
                     # Its first line tells that it began.
                     state.owners.append(frame)
+                    state.plain = True
                 else:
                     _begin_monitored(state, frame)
             except _OURS:
@@ -603,16 +610,16 @@ class _MonitoredSection(_Section):
             return
         try:
             state = _tls.state
-            owners = state.owners
-            if len(owners) == 1 and not state.began and not _suspended:
-                owners.clear()
+            if state.plain:
+                state.plain = False
+                state.owners.clear()
                 at = _next()
                 now = _now()
                 _pack(_ring, at & 0x3FFFFF, now, 0, 0, state.leave, at)
                 if now > state.due:
-                    state.due = 0
-            elif owners or _suspended:
-                if _drop_owner(state, _getframe(1)) and not owners:
+                    state.local = _stale
+            elif state.owners or _suspended:
+                if _drop_owner(state, _getframe(1)) and not state.owners:
                     _leave(state)
         except _OURS:
             _suspended.pop(_getframe(1), None)
@@ -621,6 +628,7 @@ class _MonitoredSection(_Section):
 def _begin_monitored(state, frame):
     global _is_used
     if state.owners:
+        state.plain = False
         state.owners.append(frame)
         return
     if not _words[_W_UNTIL]:
@@ -632,7 +640,8 @@ def _begin_monitored(state, frame):
     known = _codes.get(id(base.f_code))
     if known is not None:
         _watch_opener(known, base, base is frame)
-        base.f_trace = state.local
+        if state.local is not _stale:
+            base.f_trace = state.local
     _is_used = True
     state.owners.append(base)
 
@@ -683,7 +692,7 @@ def _unwatch(known):
         if state is not None:
             if state.owners:
                 return
-            state.due = 0
+            state.local = _stale
     if _suspended or not known.is_watched:
         return
     known.is_watched = False
@@ -707,7 +716,7 @@ def _unwatch_all_monitored():
     for ref in _states:
         state = ref()
         if state is not None:
-            state.due = 0
+            state.local = _stale
 
 
 def _find_tool():
@@ -817,7 +826,9 @@ def _resume(frame):
             _emit(_now(), id(frame), frame.f_lineno or 0, state.number << 8 | _AT)
         elif n:
             _enter(state, frame, _RESUME)
-        owners.extend([frame] * n)
+        if n:
+            state.plain = False
+            owners.extend([frame] * n)
     except _OURS:
         pass
 
@@ -855,14 +866,14 @@ def _on_yield(code, offset, value):
 def _make_monitored(state):
     """What is in a frame's f_trace says that its stack is told. It traces nothing."""
 
-    def make_mark(state):
+    def make_mark():
         def mark(frame, event, arg):
             return None
 
         state.local = mark
 
     state.make = make_mark
-    make_mark(state)
+    state.local = _stale
 
 
 # Where the body of a with statement is, from the table of exceptions.

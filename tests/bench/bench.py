@@ -26,6 +26,7 @@ from measure import (PROGRAMS, Recorder, Report, TRACKEXEC, apart, Worker, busie
 from recording import Recording, Target
 import bench_collector
 import bench_waits
+import bench_precise
 import bench_replay
 import bench_report
 import bench_told
@@ -467,6 +468,7 @@ SECTIONS = {
     **bench_replay.SECTIONS,
     **bench_report.SECTIONS,
     **bench_told.SECTIONS,
+    **bench_precise.SECTIONS,
 }
 
 

@@ -78,6 +78,7 @@ class Trace:
                 process.kill()
                 process.wait()
                 process.stdout.close()
+                process.stdin.close()
             self.info = json.loads(trackexec("info", "--json", trace))
             self.events = [json.loads(line) for line in
                            trackexec("export", "--format", "jsonl", trace).splitlines()]
@@ -137,6 +138,7 @@ class Sections(unittest.TestCase):
     def check_overrun(self, python, trace):
         process = start(python, place(python, "section_main.py", "section_work.py"), "overrun")
         self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         lines = Line(process)

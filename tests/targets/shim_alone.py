@@ -114,7 +114,7 @@ def other_tracer():
     sys.settrace(None)
     assert seen and not lines(shim) and shim._words[5] == ASIDE
     # Again, once it is gone; and one that comes in a section stays.
-    shim._tls.state.due = 0
+    shim._tls.state.local = shim._stale
     section(shim)
     assert lines(shim) >= 2
     with shim.precise_timestamping():
@@ -141,7 +141,7 @@ def collector_dies():
     for _ in range(3):
         section(shim)
     shim._words[32] = time.monotonic_ns() - 1
-    shim._tls.state.due = 0
+    shim._tls.state.local = shim._stale
     for _ in range(3):
         section(shim)
     before = len(records(shim))
