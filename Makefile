@@ -163,7 +163,7 @@ ASAN_E2E := 'test_rec*.py' 'test_repl*.py' 'test_stacks.py'
 check-asan: deps-check
 	+@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' all tests
 	+@status=0; \
-	$(SAN_ENV) $(SUBMAKE) BUILD=$(BUILD)/asan run-unit || status=1; \
+	$(SAN_ENV) JOBS=2 $(SUBMAKE) BUILD=$(BUILD)/asan run-unit || status=1; \
 	for e2e in $(ASAN_E2E); do \
 		$(SAN_ENV) $(SUBMAKE) BUILD=$(BUILD)/asan E2E="$$e2e" run-e2e || status=1; \
 	done; \
@@ -239,8 +239,11 @@ lint-format:
 lint-gcc:
 	+@$(SUBMAKE) CC=gcc BUILD=$(BUILD)/lint-gcc CFLAGS='-O2 -g -Werror' all tests benches
 
-lint-clang:
-	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/lint-clang CFLAGS='-O2 -g -Werror' all tests benches
+# Its warnings, unlike those of gcc, need no code to be made.
+lint-clang: $(ALL_C:%=lint-clang-%)
+
+$(ALL_C:%=lint-clang-%): lint-clang-%:
+	@$(CLANG) -fsyntax-only $(ALL_CFLAGS) $(CHECK_CFLAGS) -Werror $*
 
 lint-aarch64 aarch64:
 	$(CLANG) --target=aarch64-linux-gnu -fsyntax-only -nostdlibinc \
@@ -329,7 +332,8 @@ deps-%: FORCE
 FORCE:
 
 .PHONY: all tests benches fuzzers check run-unit run-e2e check-asan check-tsan demo bench fuzz \
-        $(FUZZ_NAMES:%=run-%) lint $(LINTS) $(ALL_C:%=lint-tidy-%) aarch64 format install uninstall clean deps FORCE
+        $(FUZZ_NAMES:%=run-%) lint $(LINTS) $(ALL_C:%=lint-tidy-%) $(ALL_C:%=lint-clang-%) \
+        aarch64 format install uninstall clean deps FORCE
 .SECONDARY:
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

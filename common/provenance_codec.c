@@ -70,10 +70,13 @@ void provenance_runs_encode(const struct provenance_runs *r, uint8_t **ret, size
 int provenance_runs_decode(const void *data, size_t len, uint32_t n_events,
 			   struct provenance_runs *ret)
 {
-	struct input in = {data, (const uint8_t *)data + len};
+	struct input in;
 	uint32_t kind, n, end = 0;
 
 	*ret = (struct provenance_runs){0};
+	if (len == 0)
+		return 0;
+	in = (struct input){data, (const uint8_t *)data + len};
 	while (in.at < in.end) {
 		if (get_below(&in, UINT64_C(2) * PROVENANCE_MAX, &kind) < 0 ||
 		    get_below(&in, (uint64_t)n_events - end + 1, &n) < 0 || n == 0) {

@@ -472,7 +472,7 @@ static uint64_t wait_for_round(struct sampler *s, uint64_t now_ns, const atomic_
 	adopt_rate(s, now_ns);
 	if (sampler_shall_rest(s, now_ns)) {
 		now_ns = sampler_rest(s, now_ns);
-		pace_rest_over(&s->pace, now_ns, sampler_delay_after_rest(s));
+		pace_rest_over(&s->pace, now_ns, sampler_delay_after_rest(s, now_ns));
 	}
 	while (now_ns < s->pace.due_ns) {
 		if (atomic_load_explicit(stop, memory_order_relaxed))

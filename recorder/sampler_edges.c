@@ -95,13 +95,17 @@ static void ask_for_list(struct sampler *s, struct edge_thread *e)
 }
 
 /*
- * What lasts less than an interval is dated by looks alone, as all else is that is so short: of a
- * loop that waits for shorter times, only some turns are looked at, and where begin and end of each
- * wait were told, the time between them would be taken for the wait's line in all others.
+ * What lasts less than a few intervals is dated by looks alone, as all else is that is so short: of
+ * a loop that waits for shorter times, only some turns are looked at, and where begin and end of
+ * each wait were told, the time between them would be taken for the wait's line in all others. An
+ * exact end also takes from the lines beside it: what is seen next is dated half-way to it,
+ * and nothing half-way before it.
  */
+#define LONG_ROUNDS 5
+
 static bool is_long(const struct sampler *s, uint64_t ns)
 {
-	return ns >= s->pace.asked_ns || ns >= SAMPLER_WAIT_NS;
+	return ns >= LONG_ROUNDS * s->pace.asked_ns || ns >= SAMPLER_WAIT_NS;
 }
 
 static void note_back(const struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
@@ -136,6 +140,7 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 	}
 	if (!is_off(e)) {
 		s->is_watch_wanted = true;
+		s->switched_in_ns = end_ns;
 		return;
 	}
 	/* One last look: where it stopped. */
@@ -379,16 +384,18 @@ bool sampler_shall_rest(struct sampler *s, uint64_t now_ns)
 	return now_ns - s->idle_since_ns >= awake_ns;
 }
 
-uint64_t sampler_delay_after_rest(struct sampler *s)
+uint64_t sampler_delay_after_rest(struct sampler *s, uint64_t now_ns)
 {
 	uint64_t most_ns = s->ran_ns < s->pace.asked_ns ? s->ran_ns : s->pace.asked_ns;
+	uint64_t due_ns = s->switched_in_ns;
 
 	/* xorshift64 (Marsaglia 2003), which needs a seed that is not 0 */
 	s->random ^= s->random ? 0 : s->begun_ns | 1;
 	s->random ^= s->random << 13;
 	s->random ^= s->random >> 7;
 	s->random ^= s->random << 17;
-	return most_ns ? s->random % most_ns : 0;
+	due_ns += most_ns ? s->random % most_ns : 0;
+	return due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
 static uint64_t rest_until(const struct sampler *s, uint64_t now_ns)

@@ -141,6 +141,7 @@ struct sampler {
 	uint64_t gap_end_ns;		  /* of the last gap that was told */
 	uint64_t told_now_ns;		  /* the time, when it was read last for what others tell */
 	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
+	uint64_t switched_in_ns;	  /* when one was switched in the last time */
 	uint64_t random;
 	uint64_t idle_since_ns; /* since then all wait; 0: not all */
 	uint64_t n_rounds;
@@ -193,11 +194,12 @@ bool sampler_may_rest(const struct sampler *s);
 /* Whether to sleep until then. */
 bool sampler_shall_rest(struct sampler *s, uint64_t now_ns);
 /*
- * How long to leave a target alone that goes on after a rest: a random part of the interval, or of
- * how long it ran the last time. Looks that always came as soon after a wait would always see the
- * same lines.
+ * How long to leave a target alone that goes on after a rest: until a random part of the interval,
+ * or of how long it ran the last time, has passed since it was switched in. Looks that always came
+ * as soon after a wait would always see the same lines. Waking up takes some 40 us: a look that was
+ * due meanwhile comes at once.
  */
-uint64_t sampler_delay_after_rest(struct sampler *s);
+uint64_t sampler_delay_after_rest(struct sampler *s, uint64_t now_ns);
 /* Sleep until then, or until something else is due. Returns the time. */
 uint64_t sampler_rest(struct sampler *s, uint64_t now_ns);
 /*
