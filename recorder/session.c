@@ -549,6 +549,7 @@ void session_get_status(const struct session *s, struct session_status *ret)
 	    .has_totals = s->has_totals,
 	    .n_restarts = s->n_restarts,
 	    .edges = s->edges.source,
+	    .has_shim = s->has_shim,
 	    .error = s->error,
 	};
 }

@@ -113,6 +113,7 @@ struct session_status {
 	bool has_totals;
 	unsigned n_restarts;
 	enum edge_source edges; /* of the recording, once there is one */
+	bool has_shim;		/* which tells its precise sections */
 	const char *error; /* why it waits, or was restarted; "" when there is nothing to say */
 };
 void session_get_status(const struct session *s, struct session_status *ret);

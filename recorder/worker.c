@@ -284,6 +284,8 @@ static void fill_totals(const struct worker *w, struct record_totals *ret)
 	    .cut = sum_up(w->counters.cut, N_CUT_REASONS),
 	    .dropped = sum_up(w->counters.dropped, N_DROP_REASONS),
 	    .gaps = w->n_gaps,
+	    .sections = w->counters.sections,
+	    .section_lost = w->counters.section_lost,
 	    .rate_hz = w->rate_hz,
 	};
 	if (w->sampler)
