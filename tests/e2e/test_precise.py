@@ -16,7 +16,7 @@ import tempfile
 import unittest
 
 from recording import DEADLINE_S, TESTS, TRACKEXEC, Line, trackexec
-from collecting import children_of as children, kill
+from collecting import PYTHON, CollectorTest, children_of as children, info, kill, wait_until
 import pythons
 
 SHIM = TESTS.parent / "recorder" / "shim" / "trackexec.py"
@@ -209,6 +209,42 @@ class Alone(unittest.TestCase):
 
     def test_several_sections_in_a_function(self):
         self.check("many_sites")
+
+
+class Collected(CollectorTest):
+    """By the daemon, whose workers are confined."""
+
+    def test_the_daemon_finds_the_shim_and_a_new_worker_too(self):
+        collector = self.start_with_root()
+        python, = (p for p in pythons.interpreters() if p.path == os.path.realpath(PYTHON))
+        path = place(python, "section_main.py", "section_work.py")
+        shutil.copy(TESTS / "daemon" / "walt" / "title.py", os.path.dirname(path) + "/walt")
+        title = f"{self.prefix}:sections"
+        process = subprocess.Popen([PYTHON, path, "steady", title], preexec_fn=pythons.die_with_parent,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        session, = collector.wait_recorded(process.pid)
+        sections = self.wait_for_sections(collector, process.pid, 5)
+        kill(session["worker_pid"])
+        wait_until(lambda: self.session(collector, process.pid)["worker_pid"] not in
+                   (None, session["worker_pid"]), "another worker")
+        # The new one counts on from what is in the trace.
+        self.wait_for_sections(collector, process.pid, sections + 5)
+        found = info(collector.folder_of(session))
+        self.assertGreater(found["sections"], 5)
+        self.assertGreater(found["transitions_by_provenance"]["precise"], 50)
+
+    @staticmethod
+    def session(collector, pid):
+        return collector.session(pid) or {"worker_pid": None, "sections": 0, "shim": False}
+
+    def wait_for_sections(self, collector, pid, more_than):
+        def is_there():
+            session = self.session(collector, pid)
+            return session["shim"] and session["sections"] > more_than and session["sections"]
+
+        return wait_until(is_there, "sections that are told")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the sections of section_work.py: section_main.py truth | recorded | overrun | alone."""
+"""Runs the sections of section_work.py: section_main.py truth | recorded | overrun | steady TITLE | alone."""
 
 import json
 import os
@@ -51,6 +51,12 @@ def main(mode):
     print("ready", flush=True)
     if mode == "recorded":
         wait_for_collector(trackexec)
+    if mode == "steady":
+        from walt import title
+        title.set_title(sys.argv[2])
+    while mode == "steady":
+        section_work.plain()
+        time.sleep(0.005)
     if mode == "overrun":
         overrun(trackexec, section_work)
     section_work.run()
