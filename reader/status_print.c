@@ -318,8 +318,8 @@ static const char *edges_trouble(struct json_value *session)
 static bool has_more(struct json_value *session)
 {
 	return json_value_count(session, "restarts") || json_value_count(session, "gaps") ||
-	       json_value_count(session, "sections") ||
-	       edges_trouble(session) || json_value_text(session, "last_error");
+	       json_value_count(session, "sections") || edges_trouble(session) ||
+	       json_value_text(session, "last_error");
 }
 
 static void print_more(struct json_value *session)

@@ -51,7 +51,7 @@ struct attach {
 	bool warned_waiting, warned_disk, told_edges;
 	uint64_t retry_at_ns, retry_delay_ns;
 	uint64_t give_up_at_ns;
-	uint64_t shim_at_ns;	  /* when its shim is looked for, 0: not any more */
+	uint64_t shim_at_ns; /* when its shim is looked for, 0: not any more */
 	unsigned n_shim_looks;
 	uint64_t end_at_ns;	  /* the duration's end, 0: none */
 	int last_status;	  /* of the last try to attach */

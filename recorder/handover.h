@@ -80,8 +80,8 @@ struct record_totals {
 	uint64_t bytes; /* on disk, about */
 	uint64_t gaps;
 	uint64_t sections, section_lost; /* precise ones; records of them */
-	double rate_hz;	     /* in effect */
-	uint64_t is_resting; /* bool: looked at less often, as nothing happens */
+	double rate_hz;			 /* in effect */
+	uint64_t is_resting;		 /* bool: looked at less often, as nothing happens */
 };
 
 #define MESSAGE_TEXT_MAX 1024

@@ -266,8 +266,8 @@ static bool append_gap(struct sampler *s, uint16_t thread, uint64_t start_ns, ui
 	return true;
 }
 
-void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns,
-			     uint64_t end_ns, uint32_t reason, uint64_t lost)
+void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+			     uint32_t reason, uint64_t lost)
 {
 	if (t->told_in && append_gap(s, t->number, start_ns, end_ns, reason, lost))
 		t->gap_end_ns = end_ns;

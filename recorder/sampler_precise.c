@@ -52,12 +52,12 @@ struct precise_thread {
 	struct track *track; /* NULL: not found, or no section is open */
 	struct precise_frame *frames;
 	size_t n, cap;
-	size_t n_base; /* frames below the section, when it was told last */
-	uint64_t base; /* the innermost of them; 0: not known */
-	int32_t base_line; /* of the statement that begins a section */
+	size_t n_base;	     /* frames below the section, when it was told last */
+	uint64_t base;	     /* the innermost of them; 0: not known */
+	int32_t base_line;   /* of the statement that begins a section */
 	bool is_entered;     /* and nothing else happened in the section */
 	uint64_t entered_ns; /* the begin is still to be told, if not with its first line; 0: no */
-	uint32_t n_told; /* followed frames that are as they were told */
+	uint32_t n_told;     /* followed frames that are as they were told */
 	uint64_t told_ns;
 };
 
@@ -466,9 +466,9 @@ bool sampler_precise_has_told(const struct sampler *s, const struct track *t)
 		if (!shim_ring_peek(p->ring, i, &r))
 			return false;
 		th = &p->threads[r.thread % THREAD_SLOTS];
-		if (r.kind == SHIM_THREAD ? r.value == t->id.python_id
-					  : th->number != r.thread ||
-						th->python_id == t->id.python_id)
+		if (r.kind == SHIM_THREAD
+			? r.value == t->id.python_id
+			: th->number != r.thread || th->python_id == t->id.python_id)
 			return true;
 	}
 	return true;
@@ -480,7 +480,8 @@ static void tell_entered(struct sampler *s)
 	for (size_t i = 0; i < THREAD_SLOTS; i++) {
 		struct precise_thread *th = &s->precise->threads[i];
 
-		if (th->entered_ns && th->track && clock_monotonic_ns() - th->entered_ns > ENTERED_NS)
+		if (th->entered_ns && th->track &&
+		    clock_monotonic_ns() - th->entered_ns > ENTERED_NS)
 			tell_enter(s, th);
 	}
 }

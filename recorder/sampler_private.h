@@ -39,8 +39,8 @@ struct track {
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
 	uint32_t told_native_id; /* as its shim told it; 0: it did not */
-	bool is_told_first;	/* nothing was told since that began, or since a gap */
-	struct told_wait *offs; /* to be told in their turn, while others tell the stacks */
+	bool is_told_first;	 /* nothing was told since that began, or since a gap */
+	struct told_wait *offs;	 /* to be told in their turn, while others tell the stacks */
 	size_t n_offs, offs_cap;
 	uint64_t
 	    coarse_ns; /* what emitted_ns was when coarse edges were looked at for their sake */
@@ -161,7 +161,8 @@ struct track *sampler_find_track(const struct sampler *s, remote_addr tstate);
 void sampler_free_track(struct sampler *s, struct track *t);
 /* The thread that has told this of itself, NULL: it is not known. */
 struct track *sampler_find_told(struct sampler *s, uint64_t python_id, uint32_t native_id);
-/* The same, not to be looked at before it is listed; it may have ended. NULL: there are too many. */
+/* The same, not to be looked at before it is listed; it may have ended. NULL: there are too many.
+ */
 struct track *sampler_add_told(struct sampler *s, uint64_t python_id, uint32_t native_id);
 
 /* --- sampler_edges.c --- */
@@ -234,8 +235,8 @@ void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns);
 void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
 		      uint64_t lost);
 /* Of one thread only, whoever tells of it. */
-void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns,
-			     uint64_t end_ns, uint32_t reason, uint64_t lost);
+void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+			     uint32_t reason, uint64_t lost);
 /*
  * It was off the CPU, or (is_open) still is.
  * @was  EDGE_WAITING or EDGE_READY

@@ -183,7 +183,8 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 			t->id = s->listed[i];
 		} else {
 			if (t)
-				t->id.tstate = t->told_native_id = 0; /* another one lives there now */
+				t->id.tstate = t->told_native_id =
+				    0; /* another one lives there now */
 			t = adopt_told(s, &s->listed[i]);
 			if (t)
 				t->is_listed = true;

@@ -106,7 +106,7 @@ int shim_find(const struct identity *id, uint64_t *ret_pid)
 	dir = fdopendir(dir_fd);
 	if (!dir)
 		return -errno;
-	dir_fd = -1; /* it is the folder's */
+	(void)steal_fd(&dir_fd); /* it is the folder's */
 	for (unsigned i = 0; i < DESCRIPTORS_MAX && (entry = readdir(dir)); i++) {
 		if (!is_ring(dirfd(dir), entry->d_name))
 			continue;

@@ -45,7 +45,7 @@ struct shim_ring {
 	uint8_t *base;
 	size_t size; /* of all, if it was mapped here; 0: it was not */
 	uint64_t mask;
-	uint64_t next;	       /* number of the record to read */
+	uint64_t next;		/* number of the record to read */
 	uint64_t hole_since_ns; /* it is missing, though later ones are there; 0: it is not */
 	uint32_t n_packages;
 	bool is_wanted; /* said so */

@@ -36,15 +36,16 @@ enum shim_wanted {
 /* Kinds of records. `value` is a time, CLOCK_MONOTONIC, unless something else is said. */
 enum shim_kind {
 	SHIM_THREAD = 1, /* value: its threading.get_ident(), frame: its kernel id */
-	SHIM_FRAME,	 /* value: code object, frame, line: of the stack that is told, outermost first */
-	SHIM_ENTER,	 /* a section begins on these frames; frame: the innermost, line: how many */
-	SHIM_LINE,	 /* a line begins. Outside a section, in the frame of the last ENTER: it begins */
-	SHIM_AT,	 /* a frame goes on within this line */
-	SHIM_CALL,	 /* value: code object, frame: a frame begins, or goes on; its line follows */
-	SHIM_RETURN,	 /* a frame is left, for good or not */
-	SHIM_LEAVE,	 /* the section ends */
-	SHIM_FORGET,	 /* of all threads: addresses of code objects may mean others from now on */
-	SHIM_RESUME,	 /* as SHIM_ENTER: the function that opened it goes on within its line */
+	SHIM_FRAME, /* value: code object, frame, line: of the stack that is told, outermost first
+		     */
+	SHIM_ENTER, /* a section begins on these frames; frame: the innermost, line: how many */
+	SHIM_LINE, /* a line begins. Outside a section, in the frame of the last ENTER: it begins */
+	SHIM_AT,   /* a frame goes on within this line */
+	SHIM_CALL, /* value: code object, frame: a frame begins, or goes on; its line follows */
+	SHIM_RETURN, /* a frame is left, for good or not */
+	SHIM_LEAVE,  /* the section ends */
+	SHIM_FORGET, /* of all threads: addresses of code objects may mean others from now on */
+	SHIM_RESUME, /* as SHIM_ENTER: the function that opened it goes on within its line */
 };
 
 struct shim_record {
@@ -60,7 +61,8 @@ struct shim_ring; /* one reader, one thread */
 /*
  * @base       head and slots, mapped or not; lent, must outlive the ring
  * @size       of them
- * Returns 0 and a reader of what is written from now on, or -EBADMSG: it is none, or of another version.
+ * Returns 0 and a reader of what is written from now on, or -EBADMSG: it is none, or of another
+ * version.
  */
 int shim_ring_new(void *base, size_t size, struct shim_ring **ret);
 /* Map it: fd must be sealed against getting smaller. The descriptor stays the caller's. */

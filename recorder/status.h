@@ -53,10 +53,10 @@ struct status_session {
 	bool has_shim; /* which tells its precise sections */
 	uint64_t sections;
 	uint64_t section_lost; /* records of them */
-	double cpu_percent; /* of one core, in the last seconds; NAN: not known */
-	const char *edges;  /* "exact", "coarse", "none"; NULL: not recording */
-	pid_t worker_pid;   /* 0: none at present */
-	uint32_t restarts;  /* of its worker, after it failed */
+	double cpu_percent;    /* of one core, in the last seconds; NAN: not known */
+	const char *edges;     /* "exact", "coarse", "none"; NULL: not recording */
+	pid_t worker_pid;      /* 0: none at present */
+	uint32_t restarts;     /* of its worker, after it failed */
 	const char *last_error;
 };
 

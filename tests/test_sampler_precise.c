@@ -231,7 +231,9 @@ START_TEST(garbage_does_no_harm)
 	begin();
 	srandom(1);
 	for (unsigned i = 0; i < 200000; i++) {
-		uint64_t value = random() % 3 ? (uint64_t)random() : random() % 2 ? outer.code : inner.code;
+		uint64_t value = random() % 3	? (uint64_t)random()
+				 : random() % 2 ? outer.code
+						: inner.code;
 
 		shim_writer_put(&w, (enum shim_kind)(random() % 13), (uint32_t)random() % 4, value,
 				(uint64_t)random() % 5, (uint32_t)random() % 40);
