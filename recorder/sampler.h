@@ -90,6 +90,11 @@ void sampler_set_rate(struct sampler *s, double rate_hz);
  * sampler_run(). Takes it over; one that was there before is closed.
  */
 void sampler_offer_shim(struct sampler *s, struct shim_ring *ring);
+/*
+ * Whether the shim is to tell all followed code, all the time: from Python 3.12 on, from the next
+ * section on that the program opens. From any thread, also while there is no shim.
+ */
+void sampler_set_shim_exact(struct sampler *s, bool is_wanted);
 
 const struct sampler_progress *sampler_get_progress(const struct sampler *s);
 uint32_t sampler_next_code(const struct sampler *s);

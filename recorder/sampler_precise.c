@@ -52,9 +52,10 @@ struct precise_thread {
 	struct track *track; /* NULL: not found, or no section is open */
 	struct precise_frame *frames;
 	size_t n, cap;
-	size_t n_base;	     /* frames below the section, when it was told last */
-	uint64_t base;	     /* the innermost of them; 0: not known */
-	int32_t base_line;   /* of the statement that begins a section */
+	size_t n_base;	   /* frames below the section, when it was told last */
+	uint64_t base;	   /* the innermost of them; 0: not known */
+	int32_t base_line; /* of the statement that begins a section */
+	enum provenance provenance;
 	bool is_entered;     /* and nothing else happened in the section */
 	uint64_t entered_ns; /* the begin is still to be told, if not with its first line; 0: no */
 	uint32_t n_told;     /* followed frames that are as they were told */
@@ -69,6 +70,7 @@ struct precise_code {
 struct sampler_precise {
 	struct shim_ring *ring;
 	uint64_t renew_ns;
+	enum shim_wanted wanted;
 	uint64_t came_ns; /* the last record */
 	struct precise_thread threads[THREAD_SLOTS];
 	struct precise_code codes[CODE_SLOTS];
@@ -140,7 +142,7 @@ static void end_section(struct sampler *s, struct precise_thread *th, uint64_t t
 		time_ns = th->told_ns;
 	if (s->precise->told_ns < time_ns)
 		s->precise->told_ns = time_ns;
-	if (th->track->told_by == PROVENANCE_PRECISE)
+	if (th->track->told_by == th->provenance)
 		sampler_told_end(s, th->track, time_ns);
 	th->track = NULL;
 	s->precise->n_open--;
@@ -155,9 +157,9 @@ static void begin_section(struct sampler *s, struct precise_thread *th, uint64_t
 		th->track = NULL;
 	if (!th->track)
 		return;
-	s->counters.sections++;
+	s->counters.sections += th->provenance == PROVENANCE_PRECISE;
 	s->precise->n_open++;
-	sampler_told_begin(s, th->track, PROVENANCE_PRECISE, time_ns);
+	sampler_told_begin(s, th->track, th->provenance, time_ns);
 	th->n_told = 0;
 	th->entered_ns = 0;
 	th->told_ns = time_ns;
@@ -279,6 +281,7 @@ static void on_enter(struct sampler *s, struct precise_thread *th, const struct 
 	th->n_base = th->n;
 	th->base = r->frame;
 	th->base_line = th->n ? th->frames[th->n - 1].line : 0;
+	th->provenance = r->kind == SHIM_EXACT ? PROVENANCE_EXACT : PROVENANCE_PRECISE;
 	begin_section(s, th, r->value, now_ns);
 	if (th->track && r->kind == SHIM_RESUME)
 		tell(s, th, r->value);
@@ -382,6 +385,7 @@ static void on_record(struct sampler *s, const struct shim_record *r, uint64_t n
 		break;
 	case SHIM_ENTER:
 	case SHIM_RESUME:
+	case SHIM_EXACT:
 		if (!th->track)
 			on_enter(s, th, r, now_ns);
 		break;
@@ -445,12 +449,18 @@ static void use_ring(struct sampler *s, struct shim_ring *ring)
 								       : "");
 }
 
-static void renew(struct sampler_precise *p, uint64_t now_ns)
+static void renew(const struct sampler *s, uint64_t now_ns)
 {
-	if (now_ns < p->renew_ns)
+	struct sampler_precise *p = s->precise;
+	enum shim_wanted wanted = atomic_load_explicit(&s->is_shim_exact, memory_order_relaxed)
+				      ? SHIM_WANT_EXACT
+				      : SHIM_WANT_PRECISE;
+
+	if (now_ns < p->renew_ns && wanted == p->wanted)
 		return;
 	p->renew_ns = now_ns + RENEW_NS;
-	shim_ring_want(p->ring, SHIM_WANT_PRECISE, now_ns + WANTED_NS);
+	shim_ring_want(p->ring, wanted, now_ns + WANTED_NS);
+	p->wanted = wanted;
 }
 
 bool sampler_precise_has_told(const struct sampler *s, const struct track *t)
@@ -489,9 +499,11 @@ static void tell_entered(struct sampler *s)
 /* Waits that were over by now can be told. */
 static void told_until(struct sampler *s, uint64_t now_ns)
 {
-	for (size_t i = 0; i < s->n_tracks; i++) {
-		if (s->tracks[i]->told_by == PROVENANCE_PRECISE)
-			sampler_told_until(s, s->tracks[i], now_ns);
+	for (size_t i = 0; i < THREAD_SLOTS; i++) {
+		const struct precise_thread *th = &s->precise->threads[i];
+
+		if (th->track)
+			sampler_told_until(s, th->track, now_ns);
 	}
 }
 
@@ -510,7 +522,7 @@ void sampler_precise_poll(struct sampler *s, uint64_t now_ns)
 	p = s->precise;
 	if (!p)
 		return;
-	renew(p, now_ns);
+	renew(s, now_ns);
 	do {
 		n = shim_ring_read(p->ring, now_ns, p->records, CHUNK, &lost);
 		if (lost)
@@ -570,6 +582,12 @@ void sampler_precise_free(struct sampler *s)
 	free(p->shown);
 	free(p);
 	s->precise = NULL;
+}
+
+void sampler_set_shim_exact(struct sampler *s, bool is_wanted)
+{
+	atomic_store_explicit(&s->is_shim_exact, is_wanted, memory_order_relaxed);
+	sampler_wake(s);
 }
 
 void sampler_offer_shim(struct sampler *s, struct shim_ring *ring)

@@ -135,6 +135,7 @@ struct sampler {
 	bool is_watch_wanted;	     /* a thread was switched in: the GILs may have new holders */
 	struct sampler_precise *precise; /* NULL: no shim was found */
 	_Atomic(struct shim_ring *) offered_shim;
+	atomic_bool is_shim_exact; /* wanted */
 	int wake_fd; /* readable: something changed that concerns a sampler at rest */
 
 	uint64_t round_ns, last_round_ns; /* when this one began, and the one before */

@@ -42,10 +42,11 @@ enum shim_kind {
 	SHIM_LINE, /* a line begins. Outside a section, in the frame of the last ENTER: it begins */
 	SHIM_AT,   /* a frame goes on within this line */
 	SHIM_CALL, /* value: code object, frame: a frame begins, or goes on; its line follows */
-	SHIM_RETURN, /* a frame is left, for good or not */
-	SHIM_LEAVE,  /* the section ends */
-	SHIM_FORGET, /* of all threads: addresses of code objects may mean others from now on */
-	SHIM_RESUME, /* as SHIM_ENTER: the function that opened it goes on within its line */
+	SHIM_RETURN,	 /* a frame is left, for good or not */
+	SHIM_LEAVE,	 /* the section ends */
+	SHIM_FORGET,	 /* of all threads: addresses of code objects may mean others from now on */
+	SHIM_EXACT = 11, /* as SHIM_ENTER: from here on all followed code is told */
+	SHIM_RESUME = 10, /* as SHIM_ENTER: the function that opened it goes on within its line */
 };
 
 struct shim_record {

@@ -139,7 +139,7 @@ START_TEST(what_is_no_ring_is_refused)
 	} wrong[] = {{0, 0},
 		     {1, 2},
 		     {3, 0},
-		     {3, SHIM_WRITER_BYTES * 2},
+		     {3, SHIM_WRITER_BYTES * UINT64_C(2)},
 		     {3, SHIM_WRITER_BYTES - 32},
 		     {3, UINT64_MAX},
 		     {4, 40}};

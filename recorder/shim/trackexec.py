@@ -46,7 +46,7 @@ _WANT_EXACT = 2
 
 # A record: time or code object, frame, line, thread << 8 | kind, and its number.
 _pack = _Struct("QQIIQ").pack_into
-_THREAD, _FRAME, _ENTER, _LINE, _AT, _CALL, _RETURN, _LEAVE, _FORGET, _RESUME = range(1, 11)
+_THREAD, _FRAME, _ENTER, _LINE, _AT, _CALL, _RETURN, _LEAVE, _FORGET, _RESUME, _EXACT = range(1, 12)
 
 _RETELL_NS = 100 * 10**6  # a stack that stays is told again: who reads may have missed it
 _MAX_FRAMES = 512
@@ -73,6 +73,8 @@ _next = _count(_SLOT, _SLOT).__next__
 _tls = _thread._local()
 _is_used = True  # at first, after a fork, and while a section may be open
 _can_open = True
+_tool = None  # our number in sys.monitoring, while it tells us anything
+_ALWAYS = object()  # among the owners of a thread: all of its time is a section
 _stale = object()  # in place of a thread's function: no stack is known to be told
 _states = []  # weak, of the threads
 _n_threads = 0
@@ -287,6 +289,9 @@ def _prepare(state, frame, now):
     _adopt_packages()
     is_free = _take_tracer(state)
     _words[_W_STATE] = _tracing_state if is_free else _STATE_ASIDE
+    if _words[_W_WANTED] == _WANT_EXACT and _tool is not None:
+        _set_exact(True)
+        return None
     base = _enter(state, frame)
     if not is_free:
         _emit(_now(), 0, 0, state.leave)
@@ -346,7 +351,7 @@ def _drop_owner(state, frame):
     if n:
         return False
     # Entered by another frame, such as that of an exit stack.
-    if owners:
+    if owners and owners[-1] is not _ALWAYS:
         del owners[-1]
         return True
     return False
@@ -581,7 +586,6 @@ def _make_traced(state):
 # tells its lines from then on. What it tells outside of sections is dropped, and lines that can't
 # be part of one are turned off.
 
-_tool = None
 _IDLE_STARTS = 64  # so often outside of sections in a row: its lines are not wanted for now
 
 
@@ -792,8 +796,64 @@ def _on_start(code, offset):
     return None
 
 
+def _set_exact(is_exact):
+    """Whether all followed code tells its lines, all the time."""
+    monitoring = sys.monitoring
+    events = monitoring.events
+    wanted = events.PY_START | events.PY_RESUME | events.PY_THROW
+    if is_exact:
+        wanted |= events.LINE | events.PY_RETURN | events.PY_YIELD
+    monitoring.register_callback(_tool, events.LINE, _on_line_exact if is_exact else _on_line)
+    monitoring.set_events(_tool, wanted)
+    monitoring.restart_events()
+    for ref in _states:
+        state = ref()
+        if state is None:
+            continue
+        state.due = 0
+        if state.owners and state.owners[0] is _ALWAYS:
+            del state.owners[0]
+            if not state.owners:
+                _emit(_now(), 0, 0, state.leave)
+
+
+def _go_on_exact(state, frame, now):
+    """Now and then: whether it still is to be so. The stack is told again."""
+    if now > _words[_W_UNTIL]:
+        _set_exact(False)
+        _words[_W_UNTIL] = 0
+        _unwatch_all()
+        return False
+    if _words[_W_WANTED] != _WANT_EXACT:
+        _set_exact(False)
+        return False
+    _adopt_packages()
+    state.due = now + _RETELL_NS
+    if _ALWAYS not in state.owners:
+        state.plain = False
+        state.owners.insert(0, _ALWAYS)
+    _enter(state, frame, _EXACT)
+    return True
+
+
+def _on_line_exact(code, line):
+    if id(code) not in _codes and _learn(code) is None:
+        return _DISABLE
+    try:
+        state = getattr(_tls, "state", None) or _new_state()
+        frame = _getframe(1)
+        now = _now()
+        if now > state.due and not _go_on_exact(state, frame, now):
+            return None
+        at = _next()
+        _pack(_ring, at & 0x3FFFFF, now, id(frame), line, state.line, at)
+    except _OURS:
+        pass
+    return None
+
+
 def _tell_call(state, known, frame):
-    if known.keep is not None or not known.is_watched:
+    if state.owners[0] is not _ALWAYS and (known.keep is not None or not known.is_watched):
         _keep_all(known)
     known.n_idle = 0
     at = _next()
@@ -834,6 +894,8 @@ def _resume(frame):
 
 
 def _on_return(code, offset, value):
+    if id(code) not in _codes and _learn(code) is None:
+        return _DISABLE
     try:
         state = _tls.state
         owners = state.owners
@@ -846,9 +908,12 @@ def _on_return(code, offset, value):
                     _keep_all(_codes[id(outer.f_code)])
     except _OURS:
         pass
+    return None
 
 
 def _on_yield(code, offset, value):
+    if id(code) not in _codes and _learn(code) is None:
+        return _DISABLE
     try:
         state = _tls.state
         owners = state.owners
@@ -861,6 +926,7 @@ def _on_yield(code, offset, value):
                     _emit(_now(), 0, 0, state.leave)
     except _OURS:
         pass
+    return None
 
 
 def _make_monitored(state):

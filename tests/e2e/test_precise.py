@@ -185,7 +185,7 @@ class Alone(unittest.TestCase):
     def check(self, case):
         for python in PYTHONS:
             with self.subTest(python=python.label):
-                process = start(python, place(python, "shim_alone.py"), case)
+                process = start(python, place(python, "shim_alone.py", "section_work.py"), case)
                 self.assertEqual(process.communicate(timeout=DEADLINE_S)[0], b"ok\n")
                 self.assertEqual(process.returncode, 0)
 
@@ -209,6 +209,9 @@ class Alone(unittest.TestCase):
 
     def test_several_sections_in_a_function(self):
         self.check("many_sites")
+
+    def test_all_code_can_be_told(self):
+        self.check("exact")
 
 
 class Collected(CollectorTest):

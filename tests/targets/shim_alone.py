@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-ENTER, LINE, LEAVE = 3, 4, 8
+ENTER, LINE, LEAVE, EXACT = 3, 4, 8, 11
 ASIDE = 4
 
 
@@ -17,11 +17,11 @@ def load():
     return importlib.import_module("walt.server.trackexec")
 
 
-def attach(shim):
+def attach(shim, packages=b"*"):
     """As a collector that follows all code would."""
     shim.record()
-    shim._head[1024:1025] = b"*"
-    shim._words[34] = 1 << 32 | 1
+    shim._head[1024:1024 + len(packages)] = packages
+    shim._words[34] = 1 << 32 | len(packages)
     shim._words[33] = 1
     shim._words[32] = time.monotonic_ns() + 600 * 10**9
 
@@ -198,6 +198,43 @@ def many_sites():
     told = [line - first for kind, line in records(shim) if kind == LINE]
     assert told.count(7) == told.count(11) == 20, told
     assert not {8, 9, 12} & set(told), told
+
+
+def exact():
+    """From 3.12 on all code can be told, from the next section on."""
+    if not hasattr(sys, "monitoring"):
+        return
+    shim = load()
+    work = importlib.import_module("walt.section_work")
+    attach(shim, b"walt")
+    shim._words[33] = 2
+    section(shim)
+    before = lines(shim)
+    for i in range(10):
+        work.double(i)
+    assert lines(shim) - before == 20, records(shim)
+    assert EXACT in [kind for kind, _ in records(shim)]
+    # Sections are nothing special now.
+    before = lines(shim)
+    work.plain()
+    assert lines(shim) - before == 15, lines(shim) - before
+    # And not any more.
+    shim._words[33] = 1
+    shim._tls.state.due = 0
+    work.double(0)
+    before = len(records(shim))
+    work.double(2)
+    assert len(records(shim)) == before and not shim._tls.state.owners
+    work.plain()
+    assert len(records(shim)) > before
+    shim._words[33] = 2
+    shim._tls.state.local = shim._stale
+    section(shim)
+    work.double(1)
+    shim._words[32] = 1
+    shim._tls.state.due = 0
+    work.double(2)
+    assert shim._tool is None
 
 
 globals()[sys.argv[1]]()
