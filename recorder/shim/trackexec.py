@@ -401,30 +401,22 @@ class _TracedSection(_Section):
                     # Its first line tells that it began.
                     state.owners.append(frame)
                     state.plain = True
-                    _settrace(state.trace)
-                else:
-                    _begin_traced(state, frame)
+                    # From here on each instruction is slow.
+                    return _settrace(state.trace)
+                _begin_traced(state, frame)
             except _OURS:
                 _begin_first(frame)
         elif _words[32]:
             _begin_first(_getframe(1))
-        return self
+        return None
 
     def __exit__(self, kind, value, traceback):
         if not _is_used:
             return
         try:
             state = _tls.state
-            if state.plain and _gettrace() is state.trace:
-                _settrace(None)
-                at = _next()
-                now = _now()
-                _pack(_ring, at & 0x3FFFFF, now, 0, 0, state.leave, at)
-                state.plain = False
-                state.owners.clear()
-                if now > state.due:
-                    state.local = _stale
-            elif state.owners or _suspended:
+            # That this function is called was traced, and mostly has ended the section.
+            if state.owners or _suspended:
                 _end_traced(state, _getframe(1))
         except _OURS:
             _suspended.pop(_getframe(1), None)
@@ -450,6 +442,7 @@ def _begin_traced(state, frame):
 
 
 def _end_traced(state, frame):
+    state.plain = False
     is_ours = _gettrace() in (state.trace, state.watch)
     if is_ours:
         _settrace(None)
@@ -514,6 +507,7 @@ def _make_traced(state):
     pack, ring, now, number = _pack, _ring, _now, _next
     codes, suspended, owners = _codes, _suspended, state.owners
     line_word, call_word, back_word = state.line, state.call, state.back
+    leave_word = state.leave
     at_word = state.number << 8 | _AT
     exit_code = _TracedSection.__exit__.__code__
 
@@ -544,9 +538,18 @@ def _make_traced(state):
 
     def trace(frame, event, arg):
         code = frame.f_code
-        if code is exit_code:
-            return None
         try:
+            if code is exit_code:
+                if state.plain:
+                    _settrace(None)
+                    at = number()
+                    time = now()
+                    pack(ring, at & 0x3FFFFF, time, 0, 0, leave_word, at)
+                    state.plain = False
+                    owners.clear()
+                    if time > state.due:
+                        state.local = _stale
+                return None
             if id(code) not in codes and _learn(code) is None:
                 return None
             at = number()
@@ -607,7 +610,6 @@ class _MonitoredSection(_Section):
                 _begin_first(frame)
         elif _words[32]:
             _begin_first(_getframe(1))
-        return self
 
     def __exit__(self, kind, value, traceback):
         if not _is_used:
