@@ -302,7 +302,7 @@ def _prepare(state, frame, now):
     _pack(_ring, state.began & _MASK, now, 0, 0, 0, state.began)
     if base is frame and not frame.f_code.co_flags & _GENERATOR:
         # What is in its f_trace from now on tells that it, and so its callers, is told.
-        state.make()
+        state.make(id(frame))
         state.lasti = frame.f_lasti
         state.due = min(now + _RETELL_NS, until)
     return base
@@ -511,30 +511,38 @@ def _make_traced(state):
     at_word = state.number << 8 | _AT
     exit_code = _TracedSection.__exit__.__code__
 
-    def make_tracer():
+    def called(frame, event, arg):
+        try:
+            if not owners:
+                return None
+            if event == "line":
+                at = number()
+                pack(ring, at & 0x3FFFFF, now(), id(frame), frame.f_lineno, line_word, at)
+            elif event == "return":
+                at = number()
+                pack(ring, at & 0x3FFFFF, now(), id(frame), 0, back_word, at)
+                if owners[-1] is frame:
+                    _leave_frame_traced(state, frame)
+        except _OURS:
+            return None
+        return called
+
+    def make_local(frame_id):
+        # The same for one frame, to which it must not refer.
         def local(frame, event, arg):
             try:
                 if not owners:
                     return None
                 if event == "line":
                     at = number()
-                    pack(ring, at & 0x3FFFFF, now(), id(frame), frame.f_lineno, line_word, at)
-                elif event == "return":
-                    at = number()
-                    pack(ring, at & 0x3FFFFF, now(), id(frame), 0, back_word, at)
-                    if owners[-1] is frame:
-                        _leave_frame_traced(state, frame)
+                    pack(ring, at & 0x3FFFFF, now(), frame_id, frame.f_lineno, line_word, at)
+                else:
+                    called(frame, event, arg)
             except _OURS:
                 return None
             return local
 
-        return local
-
-    def make_local():
-        state.local = make_tracer()
-
-    # Of frames that are called: theirs must not say that their stack is told.
-    called = make_tracer()
+        state.local = local
 
     def trace(frame, event, arg):
         code = frame.f_code
@@ -934,7 +942,7 @@ def _on_yield(code, offset, value):
 def _make_monitored(state):
     """What is in a frame's f_trace says that its stack is told. It traces nothing."""
 
-    def make_mark():
+    def make_mark(frame_id):
         def mark(frame, event, arg):
             return None
 
