@@ -107,6 +107,7 @@ static inline int provenance_is_complete(unsigned provenance)
 #define META_UTC_OFFSET	     "utc_offset_s"
 #define META_TIME_ZONE	     "time_zone"
 #define META_EDGES	     "edges"
+#define META_MIN_WAIT	     "min_wait_ns"
 #define META_END	     "end_ns"
 #define META_END_REASON	     "end_reason"
 #define META_TRIMMED_UNTIL   "trimmed_until_ns"

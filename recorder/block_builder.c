@@ -32,6 +32,7 @@ struct block_builder {
 	struct block_waits waits;
 	struct provenance_runs provenance;
 	uint32_t n_of[N_PROVENANCES]; /* events */
+	uint64_t min_wait_ns;
 };
 
 void block_builder_free(struct block_builder *b)
@@ -112,10 +113,16 @@ struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_fr
 	b->encoder = block_encoder_new();
 	b->first_ns = first_ns;
 	b->lowest_depth = depth;
+	b->min_wait_ns = WAIT_LISTED_NS;
 	for (uint32_t i = 0; i < depth; i++)
 		push(b, &stack[i], 0);
 	block_encoder_start(b->encoder, b->stack, depth);
 	return b;
+}
+
+void block_builder_set_min_wait(struct block_builder *b, uint64_t ns)
+{
+	b->min_wait_ns = ns;
 }
 
 void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep,
@@ -212,7 +219,7 @@ void block_builder_off(struct block_builder *b, const struct off_stretch *off)
 	if (!clip(b, &start_ns, off->end_ns))
 		return;
 	add_off(&source_at(b, b->depth - 1)->totals, off->state, off->end_ns - start_ns);
-	if (off->end_ns - off->start_ns >= WAIT_LISTED_NS)
+	if (off->end_ns - off->start_ns >= b->min_wait_ns)
 		list_wait(b, start_ns, off->end_ns, off, false);
 }
 
@@ -247,7 +254,7 @@ void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struc
 {
 	uint64_t off_start_ns = off ? off->start_ns : 0;
 	bool is_off = off && clip(b, &off_start_ns, last_ns);
-	bool is_listed = is_off && last_ns - off->start_ns >= WAIT_LISTED_NS;
+	bool is_listed = is_off && last_ns - off->start_ns >= b->min_wait_ns;
 	struct waits_undo undo;
 
 	*ret = (struct finished_block){

@@ -79,6 +79,8 @@ struct block_builder;
 struct block_builder *block_builder_new(uint64_t first_ns, const struct stack_frame *stack,
 					uint32_t depth);
 void block_builder_free(struct block_builder *b);
+/* Waits are listed when they last so long; else from WAIT_LISTED_NS on. Before the first one. */
+void block_builder_set_min_wait(struct block_builder *b, uint64_t ns);
 
 /* How an event is known: see struct record_stack. */
 struct step_source {

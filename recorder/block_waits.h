@@ -13,8 +13,14 @@
 
 struct packer;
 
-/* A wait that lasts so long is listed as such; shorter ones only count for their line. */
+/*
+ * A wait that lasts so long is listed as such, unless something else is asked for; shorter ones
+ * only count for their line.
+ */
 #define WAIT_LISTED_NS NS_PER_MS
+/* What can be asked for. */
+#define WAIT_LISTED_LEAST_NS (10 * NS_PER_US)
+#define WAIT_LISTED_MOST_NS  (3600 * NS_PER_S)
 /* A block is full with so many. */
 #define WAITS_MAX 16384
 

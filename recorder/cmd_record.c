@@ -165,6 +165,7 @@ static void __attribute__((noreturn)) run_worker(struct recording *r, int sock)
 	    .pid = r->target.pid,
 	    .start_ticks = r->target.start_ticks,
 	    .rate_hz = r->options->rate_hz,
+	    .min_wait_ns = r->options->min_wait_ns,
 	    .follow = r->options->follow,
 	    .packages = (const char *const *)r->options->packages,
 	    .packages_text = r->options->packages_text,
@@ -327,6 +328,9 @@ const struct command cmd_record = {
 	    "                        context switches), coarse (the scheduler's figures, to\n"
 	    "                        some 20 ms), none; default auto: the best that is\n"
 	    "                        permitted (-v says why it is not exact)\n"
+	    "      --min-wait TIME   list waits that last so long, with their reason:\n"
+	    "                        1ms (default), 100us, 2s; shorter ones count for their\n"
+	    "                        line\n"
 	    "\n"
 	    "Where to:\n"
 	    "  -o, --output DIR      folder for the trace, new or empty\n"

@@ -158,6 +158,7 @@ static void begin_session(struct collector *c, const struct discover_process *p,
 	    .follow = target->follow,
 	    .packages_text = target->packages_text,
 	    .rate_asked_hz = target->rate_hz,
+	    .min_wait_ns = c->config->min_wait_ns,
 	    .access = c->access,
 	    .worker_gid = c->worker_gid,
 	};

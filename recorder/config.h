@@ -64,6 +64,7 @@ struct collector_config {
 	double rate_hz;		   /* 0: as fast as it goes */
 	double cpu_budget_percent; /* of one core, for the whole daemon; above 0, at most 100 */
 	enum sampling_mode mode;
+	uint64_t min_wait_ns; /* waits are recorded from here on */
 	uint64_t max_use_bytes;
 	uint64_t keep_free_bytes;      /* 0: none */
 	uint64_t max_age_ns;	       /* whole seconds; 0: unlimited */

@@ -23,6 +23,7 @@ const struct config_key config_keys[N_CONFIG_KEYS] = {
     [KEY_CPU_BUDGET] = {SECTION_SAMPLING, "CPUBudget", "5%", GLOBAL(cpu_budget_percent),
 			&kind_percent},
     [KEY_MODE] = {SECTION_SAMPLING, "Mode", "observed", GLOBAL(mode), &kind_mode},
+    [KEY_MIN_WAIT] = {SECTION_SAMPLING, "MinWait", "1ms", GLOBAL(min_wait_ns), &kind_min_wait},
     [KEY_MAX_USE] = {SECTION_STORAGE, "MaxUse", "4G", GLOBAL(max_use_bytes), &kind_max_use},
     [KEY_KEEP_FREE] = {SECTION_STORAGE, "KeepFree", "1G", GLOBAL(keep_free_bytes), &kind_keep_free},
     [KEY_MAX_AGE] = {SECTION_STORAGE, "MaxAge", "0", GLOBAL(max_age_ns), &kind_age},

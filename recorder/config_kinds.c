@@ -12,6 +12,7 @@
 #include "common/units.h"
 #include "common/xalloc.h"
 #include "recorder/accounts.h"
+#include "recorder/block_waits.h"
 
 /* A trace that is any good needs so much. */
 #define MAX_USE_LEAST_BYTES (UINT64_C(1) << 20)
@@ -316,6 +317,35 @@ const struct value_kind kind_age = {
     .possible = "give a time, as 12h, 30days, 2weeks, 1month or 1year, or 0 for no limit",
     .parse = parse_age,
     .print = print_age,
+};
+
+static int parse_min_wait(const char *text, void *field, char **ret_reason)
+{
+	uint64_t ns;
+
+	(void)ret_reason;
+	if (parse_duration(text, &ns) < 0 || ns < WAIT_LISTED_LEAST_NS || ns > WAIT_LISTED_MOST_NS)
+		return -EINVAL;
+	*(uint64_t *)field = ns / NS_PER_US * NS_PER_US;
+	return 0;
+}
+
+static void print_min_wait(FILE *out, const char *key, const void *field)
+{
+	uint64_t us = *(const uint64_t *)field / NS_PER_US;
+
+	if (us % 1000)
+		fprintf(out, "%s=%" PRIu64 "us\n", key, us);
+	else if (us % 1000000)
+		fprintf(out, "%s=%" PRIu64 "ms\n", key, us / 1000);
+	else
+		fprintf(out, "%s=%" PRIu64 "s\n", key, us / 1000000);
+}
+
+const struct value_kind kind_min_wait = {
+    .possible = "give a time from 10us to 1h, as 500us, 1ms or 2s",
+    .parse = parse_min_wait,
+    .print = print_min_wait,
 };
 
 /* --- one of a few words --- */

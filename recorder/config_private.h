@@ -29,6 +29,7 @@ enum config_key_id {
 	KEY_RATE,
 	KEY_CPU_BUDGET,
 	KEY_MODE,
+	KEY_MIN_WAIT,
 	KEY_MAX_USE,
 	KEY_KEEP_FREE,
 	KEY_MAX_AGE,
@@ -60,8 +61,8 @@ struct value_kind {
 };
 
 extern const struct value_kind kind_folder, kind_socket, kind_user, kind_group, kind_rate,
-    kind_percent, kind_mode, kind_max_use, kind_keep_free, kind_age, kind_title, kind_command,
-    kind_name, kind_users, kind_packages;
+    kind_percent, kind_mode, kind_max_use, kind_keep_free, kind_age, kind_min_wait, kind_title,
+    kind_command, kind_name, kind_users, kind_packages;
 
 struct config_key {
 	enum config_section section;

@@ -64,6 +64,7 @@ enum worker_task {
 struct worker_setup {
 	uint64_t start_ticks; /* of the target */
 	double rate_hz;	      /* 0: as fast as it goes */
+	uint64_t min_wait_ns; /* 0: the default */
 	int32_t pid;	      /* of the target */
 	int32_t follow;	      /* enum follow_mode */
 	uint32_t uid, gid;    /* to run as; ~0: unchanged */

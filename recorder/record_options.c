@@ -10,12 +10,14 @@
 #include "common/log.h"
 #include "common/units.h"
 #include "common/xalloc.h"
+#include "recorder/block_waits.h"
 
 enum option_code {
 	OPT_ALL = 256,
 	OPT_PACKAGES,
 	OPT_NAME,
 	OPT_EDGES,
+	OPT_MIN_WAIT,
 };
 
 static const struct option long_options[] = {
@@ -27,6 +29,7 @@ static const struct option long_options[] = {
     {"all", no_argument, NULL, OPT_ALL},
     {"name", required_argument, NULL, OPT_NAME},
     {"edges", required_argument, NULL, OPT_EDGES},
+    {"min-wait", required_argument, NULL, OPT_MIN_WAIT},
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -121,6 +124,19 @@ static int set_duration(struct record_options *o, const char *text)
 	return -EINVAL;
 }
 
+static int set_min_wait(struct record_options *o, const char *text)
+{
+	uint64_t ns;
+
+	if (parse_duration(text, &ns) == 0 && ns >= WAIT_LISTED_LEAST_NS &&
+	    ns <= WAIT_LISTED_MOST_NS) {
+		o->min_wait_ns = ns;
+		return 0;
+	}
+	log_error("--min-wait %s: give a time from 10us to 1h, as 500us, 1ms or 2s", text);
+	return -EINVAL;
+}
+
 static int set_edges(struct record_options *o, const char *text)
 {
 	static const char *const names[] = {
@@ -161,6 +177,8 @@ static int set_option(struct record_options *o, int code)
 		return 0;
 	case OPT_EDGES:
 		return set_edges(o, optarg);
+	case OPT_MIN_WAIT:
+		return set_min_wait(o, optarg);
 	case OPT_NAME:
 		o->name = optarg;
 		return check_name(optarg);

@@ -34,6 +34,8 @@ struct sampler_config {
 	 * to run again.
 	 */
 	bool slows_when_idle;
+	/* Waits of at least so long are told, and asked about; 0: SAMPLER_WAIT_NS. */
+	uint64_t min_wait_ns;
 	enum follow_mode follow;
 	const char *const
 	    *packages; /* NULL-terminated, for FOLLOW_PACKAGES; outlives the sampler */

@@ -34,8 +34,8 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 	if (e->state <= EDGE_ON)
 		return;
 	t->is_off_told = false;
-	if (e->since_ns + SAMPLER_WAIT_NS < s->off_due_ns)
-		s->off_due_ns = e->since_ns + SAMPLER_WAIT_NS;
+	if (e->since_ns + sampler_min_wait_ns(s) < s->off_due_ns)
+		s->off_due_ns = e->since_ns + sampler_min_wait_ns(s);
 }
 
 static void on_exit_of(void *ctx, struct edge_thread *e)

@@ -70,15 +70,18 @@ bool sampler_is_off(const struct track *t)
 }
 
 /* When it has to be told that it waits. Where the last wait was long, so will be this one. */
-static uint64_t off_due_ns(const struct track *t)
+static uint64_t off_due_ns(const struct sampler *s, const struct track *t)
 {
-	return t->edge->since_ns + (t->last_off_ns >= LONG_WAIT_NS ? 0 : SAMPLER_WAIT_NS);
+	uint64_t wait_ns = sampler_min_wait_ns(s);
+	bool is_expected = t->last_off_ns >= LONG_WAIT_NS && t->last_off_ns >= wait_ns;
+
+	return t->edge->since_ns + (is_expected ? 0 : wait_ns);
 }
 
 static void plan_telling(struct sampler *s, const struct track *t)
 {
-	if (off_due_ns(t) < s->off_due_ns)
-		s->off_due_ns = off_due_ns(t);
+	if (off_due_ns(s, t) < s->off_due_ns)
+		s->off_due_ns = off_due_ns(s, t);
 }
 
 /* When it has run for a while, it is in the list if it is to be there at all. */
@@ -105,7 +108,7 @@ static void ask_for_list(struct sampler *s, struct edge_thread *e)
 
 static bool is_long(const struct sampler *s, uint64_t ns)
 {
-	return ns >= LONG_ROUNDS * s->pace.asked_ns || ns >= SAMPLER_WAIT_NS;
+	return ns >= LONG_ROUNDS * s->pace.asked_ns || ns >= sampler_min_wait_ns(s);
 }
 
 static void note_back(const struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
@@ -349,12 +352,12 @@ void sampler_tell_waits(struct sampler *s, uint64_t now_ns)
 
 		if (!is_off(t->edge) || t->is_off_told)
 			continue;
-		due_ns = off_due_ns(t);
+		due_ns = off_due_ns(s, t);
 		/* Where it stopped is told first. */
 		if (now_ns >= due_ns && !t->stale)
 			tell_wait(s, t, now_ns);
 		else if (due_ns < s->off_due_ns)
-			s->off_due_ns = due_ns > now_ns ? due_ns : now_ns + SAMPLER_WAIT_NS;
+			s->off_due_ns = due_ns > now_ns ? due_ns : now_ns + sampler_min_wait_ns(s);
 	}
 }
 

@@ -168,8 +168,12 @@ struct track *sampler_add_told(struct sampler *s, uint64_t python_id, uint32_t n
 
 /* --- sampler_edges.c --- */
 
-/* A wait that lasts so long is told while it goes on. */
+/* A wait that lasts so long is told while it goes on, unless the configuration says otherwise. */
 #define SAMPLER_WAIT_NS NS_PER_MS
+static inline uint64_t sampler_min_wait_ns(const struct sampler *s)
+{
+	return s->config->min_wait_ns ? s->config->min_wait_ns : SAMPLER_WAIT_NS;
+}
 
 /* With the rings of the configuration, which are taken out of it. */
 void sampler_open_edges(struct sampler *s);

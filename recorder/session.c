@@ -269,6 +269,7 @@ static int send_setup(struct session *s)
 	m.setup = (struct worker_setup){
 	    .start_ticks = s->start_ticks,
 	    .rate_hz = s->rate_hz,
+	    .min_wait_ns = s->min_wait_ns,
 	    .pid = s->pid,
 	    .follow = (int32_t)s->follow,
 	    .uid = s->access.worker_uid,
@@ -436,6 +437,7 @@ struct session *session_new(const struct session_ops *ops, const struct session_
 	s->follow = target->follow;
 	s->packages_text = xstrdup(target->packages_text);
 	s->rate_asked_hz = s->rate_hz = target->rate_asked_hz;
+	s->min_wait_ns = target->min_wait_ns;
 	s->access = target->access;
 	s->worker_gid = target->worker_gid;
 	s->may_grow = true;

@@ -56,6 +56,7 @@ struct session_target {
 	enum follow_mode follow;
 	const char *packages_text;
 	double rate_asked_hz; /* 0: as fast as it goes */
+	uint64_t min_wait_ns; /* waits are recorded from here on; 0: the default */
 	struct folder_access access;
 	gid_t worker_gid; /* with access.worker_uid; (gid_t)-1: unchanged */
 };

@@ -30,6 +30,7 @@ struct session {
 	char *packages_text;
 	uint64_t start_ticks;
 	double rate_asked_hz, rate_hz;
+	uint64_t min_wait_ns;
 	int64_t since_ns; /* real time */
 	struct folder_access access;
 	gid_t worker_gid;

@@ -21,6 +21,7 @@ static struct trace_writer *writer_new(struct trace_store *store, const struct t
 	w->packer = packer_new();
 	w->files = source_files_new(read_source, ctx);
 	w->texts = wait_texts_new(1, 1);
+	w->min_wait_ns = about->min_wait_ns ? about->min_wait_ns : WAIT_LISTED_NS;
 	w->first_code = w->first_thread = 1;
 	w->counters_stored = w->threads_stored = 1;
 	w->known_until_ns = about->start_monotonic_ns;

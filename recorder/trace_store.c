@@ -63,6 +63,8 @@ int trace_store_recorder(struct trace_store *s, const struct trace_about *a)
 	if ((r = trace_store_meta_text(s, META_RECORDER, TRACKEXEC_VERSION)) < 0 ||
 	    (r = trace_store_meta_text(s, META_PACKAGES, a->packages)) < 0 ||
 	    (r = trace_store_meta_text(s, META_EDGES, a->edges ? a->edges : "none")) < 0 ||
+	    (r = trace_store_meta_int(s, META_MIN_WAIT,
+				      a->min_wait_ns ? a->min_wait_ns : WAIT_LISTED_NS)) < 0 ||
 	    (r = trace_store_meta_real(s, META_RATE, a->rate_asked_hz)) < 0)
 		return r;
 	return trace_store_anchor(s, a->start_monotonic_ns, a->start_realtime_ns);

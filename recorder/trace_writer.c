@@ -42,10 +42,12 @@
 
 /* --- blocks --- */
 
-static void need_builder(struct thread *t)
+static void need_builder(const struct trace_writer *w, struct thread *t)
 {
-	if (!t->builder)
-		t->builder = block_builder_new(t->first_ns, t->stack, (uint32_t)t->depth);
+	if (t->builder)
+		return;
+	t->builder = block_builder_new(t->first_ns, t->stack, (uint32_t)t->depth);
+	block_builder_set_min_wait(t->builder, w->min_wait_ns);
 }
 
 /* bool: the open block has events or waits that are not stored. */
@@ -103,7 +105,7 @@ static void encode(struct trace_writer *w, struct thread *t, uint64_t last_ns,
 	/* What is told late of a thread may not have come as far as its wait. */
 	bool is_off = t->is_off && t->off.start_ns < last_ns;
 
-	need_builder(t);
+	need_builder(w, t);
 	block_builder_encode(t->builder, last_ns, is_off ? complete_off(w, t, last_ns) : NULL,
 			     w->packer, &t->stored, f);
 	f->thread = t->row.id;
@@ -174,7 +176,7 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 	/* Another thread's records may have closed the block a little later than this. */
 	if (time_ns < t->last_ns)
 		time_ns = t->last_ns;
-	need_builder(t);
+	need_builder(w, t);
 	set_stack(w, t, r);
 	block_builder_step(t->builder, time_ns, r->keep, t->stack + r->keep, r->n_frames,
 			   (struct step_source){r->provenance, t->is_told_first});
@@ -226,7 +228,7 @@ static int put_thread_end(struct trace_writer *w, const struct record_header *h)
 	if (!t)
 		return -EINVAL;
 	if (t->is_off) {
-		need_builder(t);
+		need_builder(w, t);
 		block_builder_off(t->builder, complete_off(w, t, h->time_ns));
 		t->is_off = 0;
 	}
@@ -253,7 +255,7 @@ static int put_off(struct trace_writer *w, const struct record_off *r)
 		t->is_off_new = 1;
 		return 0;
 	}
-	need_builder(t);
+	need_builder(w, t);
 	block_builder_off(t->builder, complete_off(w, t, r->h.time_ns));
 	/* It can't be closed at a moment before this any more. */
 	if (r->h.time_ns > t->last_ns)

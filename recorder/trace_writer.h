@@ -28,6 +28,7 @@ struct trace_about {
 	const char *edges;
 	const char *packages;	     /* as given with --packages; "" = own code; "*" = all */
 	double rate_asked_hz;	     /* 0: as fast as it goes */
+	uint64_t min_wait_ns;	     /* waits are listed from here on; 0: WAIT_LISTED_NS */
 	uint64_t start_monotonic_ns; /* clock anchor: these two were read together */
 	uint64_t start_realtime_ns;
 	int utc_offset_s;

@@ -46,6 +46,7 @@ struct trace_writer {
 	struct packer *packer;
 	struct source_files *files;
 	struct wait_texts *texts;
+	uint64_t min_wait_ns;
 
 	/* Lower ids belong to an earlier recorder. */
 	uint32_t first_code;

@@ -84,6 +84,7 @@ static int start_sampling(struct worker *w)
 	    .packages_text = w->config->packages_text,
 	    .pid = w->config->pid,
 	    .slows_when_idle = w->config->slows_when_idle,
+	    .min_wait_ns = w->config->min_wait_ns,
 	    .stat_fd = w->stat_fd,
 	    .edges = &w->edges,
 	    .edge_inbox = w->edge_inbox,

@@ -20,6 +20,7 @@ struct worker_config {
 	uint64_t start_ticks;
 	double rate_hz;	      /* 0: as fast as it goes */
 	bool slows_when_idle; /* see sampler.h */
+	uint64_t min_wait_ns; /* waits are recorded from here on; 0: the default */
 	enum follow_mode follow;
 	const char *const *packages; /* NULL-terminated, for FOLLOW_PACKAGES */
 	const char *packages_text;   /* the same as the user wrote it */

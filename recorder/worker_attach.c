@@ -53,6 +53,7 @@ int worker_begin_trace(struct worker *w, const struct message *target)
 	    .edges = edge_source_name(edge_rings_source(&w->edges)),
 	    .packages = w->config->packages_text,
 	    .rate_asked_hz = w->config->rate_hz,
+	    .min_wait_ns = w->config->min_wait_ns,
 	};
 	struct tm local;
 	time_t seconds;

@@ -54,6 +54,7 @@ static int record(int sock, const struct message *setup)
 	    .pid = setup->setup.pid,
 	    .start_ticks = setup->setup.start_ticks,
 	    .rate_hz = setup->setup.rate_hz,
+	    .min_wait_ns = setup->setup.min_wait_ns,
 	    .follow = (enum follow_mode)setup->setup.follow,
 	    .packages = list,
 	    .packages_text = setup->path,

@@ -233,6 +233,23 @@ START_TEST(what_is_before_the_last_step_is_left_out)
 }
 END_TEST
 
+START_TEST(what_is_too_short_to_be_listed_can_be_chosen)
+{
+	auto_builder struct block_builder *b = new_builder();
+	auto_block struct finished_block f = {0};
+	auto_list struct wait_list list = {0};
+
+	block_builder_set_min_wait(b, 3 * MS);
+	put_off(b, 1, 3);
+	put_off(b, 5, 8);
+	encode(b, 20, NULL, &f);
+	decode(&f, &list);
+	ck_assert_uint_eq(list.n_items, 1);
+	assert_item(&list, 0, 5, 3, 0);
+	ck_assert_uint_eq(find_line(&f, 10)->wait_ns, 5 * MS);
+}
+END_TEST
+
 START_TEST(without_followed_code_nothing_waits)
 {
 	auto_builder struct block_builder *b = block_builder_new(FIRST_NS, NULL, 0);
@@ -434,6 +451,7 @@ int main(void)
 	tcase_add_test(tc, waiting_for_a_cpu_is_something_else);
 	tcase_add_test(tc, equal_ones_are_one_kind);
 	tcase_add_test(tc, what_is_before_the_last_step_is_left_out);
+	tcase_add_test(tc, what_is_too_short_to_be_listed_can_be_chosen);
 	tcase_add_test(tc, without_followed_code_nothing_waits);
 	tcase_add_test(tc, an_open_wait_is_taken_back);
 	tcase_add_test(tc, what_is_stored_is_not_encoded_again);

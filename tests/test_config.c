@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/cleanup.h"
 #include "common/xalloc.h"
 
@@ -69,6 +70,7 @@ START_TEST(nothing_written_is_the_defaults)
 	ck_assert_str_eq(c->user, "trackexec");
 	ck_assert_str_eq(c->group, "adm");
 	ck_assert_double_eq(c->rate_hz, 5000);
+	ck_assert_uint_eq(c->min_wait_ns, NS_PER_MS);
 	ck_assert_double_eq(c->cpu_budget_percent, 5);
 	ck_assert_int_eq(c->mode, SAMPLING_OBSERVED);
 	ck_assert_uint_eq(c->max_use_bytes, UINT64_C(4) << 30);
@@ -102,6 +104,7 @@ START_TEST(each_key_is_understood)
 	ck_assert_str_eq(c->user, "0");
 	ck_assert_str_eq(c->group, "root");
 	ck_assert_double_eq(c->rate_hz, 2500);
+	ck_assert_uint_eq(c->min_wait_ns, 250 * NS_PER_US);
 	ck_assert_double_eq(c->cpu_budget_percent, 12.5);
 	ck_assert_uint_eq(c->max_use_bytes, UINT64_C(3) << 39);
 	ck_assert_uint_eq(c->keep_free_bytes, 0);
@@ -172,8 +175,9 @@ START_TEST(what_is_printed_says_the_same)
 	    example ? example : "",
 	    "[Sampling]\nRate=0.001\nCPUBudget=0.05%\n[Storage]\nMaxUse=1048577\nKeepFree=0.3G\n"
 	    "MaxAge=90s\n[Target]\nRate=1234.5678\n",
-	    "[Sampling]\nRate=1000000000\n[Storage]\nMaxUse=4096T\nMaxAge=100y\n",
-	    "[Storage]\nMaxAge=1ns\n[Target]\nPackages=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p\nPackages="
+	    "[Sampling]\nRate=1000000000\nMinWait=10us\n[Storage]\nMaxUse=4096T\nMaxAge=100y\n",
+	    "[Sampling]\nMinWait=1h\n[Storage]\nMaxAge=1ns\n[Target]\nPackages=a,b,c,d,e,f,g,h,i,j,"
+	    "k,l,m,n,o,p\nPackages="
 	    "a_name_that_makes_the_line_long_when_it_is_printed,another_one_that_is_quite_long\n",
 	};
 
@@ -185,6 +189,7 @@ START_TEST(what_is_printed_says_the_same)
 
 		ck_assert_str_eq(text, text_again);
 		ck_assert_double_eq(c->rate_hz, again->rate_hz);
+		ck_assert_uint_eq(c->min_wait_ns, again->min_wait_ns);
 		ck_assert_double_eq(c->cpu_budget_percent, again->cpu_budget_percent);
 		ck_assert_uint_eq(c->max_use_bytes, again->max_use_bytes);
 		ck_assert_uint_eq(c->keep_free_bytes, again->keep_free_bytes);
@@ -233,6 +238,9 @@ START_TEST(a_wrong_value_is_refused_with_what_is_possible)
 	    {"[Sampling]\nCPUBudget=101%", "at most 100%"},
 	    {"[Sampling]\nCPUBudget=%", "as 5%"},
 	    {"[Sampling]\nCPUBudget=max%", "as 5%"},
+	    {"[Sampling]\nMinWait=1us", "from 10us to 1h"},
+	    {"[Sampling]\nMinWait=2h", "from 10us to 1h"},
+	    {"[Sampling]\nMinWait=0", "from 10us to 1h"},
 	    {"[Sampling]\nMode=exact", "give observed"},
 	    {"[Storage]\nMaxUse=0", "at least 1M"},
 	    {"[Storage]\nMaxUse=4 gigs", "as 4G"},

@@ -220,6 +220,8 @@ def work():
     end = time.monotonic() + 0.05
     while time.monotonic() < end:
         sum(range(100))
+for _ in range(20):  # it may take a while until the recording begins
+    work()
 for _ in range(4):
     nap()
     work()
@@ -248,28 +250,32 @@ class Waits(unittest.TestCase):
         state = item["state"]
         self.assertEqual((state["activity"], state["reason"], state["idle"]),
                          ("waiting", "sleep 200 ms", False))
-        self.assertGreater(state["length_ns"], 199_000_000)
+        # Preempted between the call and its sleep, it sleeps for what is left.
+        self.assertGreater(state["length_ns"], 120_000_000)
 
     def test_jumps_land_on_the_waits_both_ways(self):
-        *there, last = replay_json(self.trace, "j start", *["wait 190ms"] * 5, status=1)
+        *there, last = replay_json(self.trace, "j start", *["wait 120ms"] * 6, status=1)
         self.assertIn("no such wait after", last["error"])
-        *back, first = replay_json(self.trace, "j end", *["rwait 190ms"] * 5, status=1)
+        *back, first = replay_json(self.trace, "j end", *["rwait 120ms"] * 6, status=1)
         self.assertIn("no such wait before", first["error"])
-        for item in there[1:] + back[1:]:
+        # On a busy machine the program can wait as long before its first line.
+        there, back = ([item for item in items[1:] if "line" in item] for items in (there, back))
+        for item in there + back:
             self.assert_nap(item)
-        times = [item["monotonic_ns"] for item in there[1:]]
+        times = [item["monotonic_ns"] for item in there]
+        self.assertEqual(len(times), 4)
         self.assertEqual(times, sorted(set(times)))
-        self.assertEqual(times, [item["monotonic_ns"] for item in back[1:]][::-1])
+        self.assertEqual(times, [item["monotonic_ns"] for item in back][::-1])
 
     def test_each_moment_of_a_wait_is_in_it(self):
-        nap, within, after = replay_json(self.trace, "wait 190ms", "j +100ms", "s")
+        _, nap, within, after = replay_json(self.trace, "j +300ms", "wait 120ms", "j +100ms", "s")
         self.assert_nap(nap)
         self.assert_nap(within)
         self.assertEqual(within["state"], nap["state"])
         self.assertNotEqual(after["state"], nap["state"])
 
     def test_a_line_of_the_batch_mode_says_it(self):
-        line = replay(self.trace, "wait 190ms")[0]
+        line = replay(self.trace, "j +300ms", "wait 120ms")[1]
         self.assertRegex(line, r" waiting .* wait_ns=\d+ reason=sleep\\x20200\\x20ms "
                                r"\(waits [\d.]+ ms: sleep 200 ms\)$")
         self.assertEqual(Place(line).function, "nap")

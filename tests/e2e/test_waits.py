@@ -435,6 +435,21 @@ class Edges(Waits):
         self.assertLess(statistics.median(starts), EDGE_NS)
         self.assertLess(statistics.median(ends), EDGE_NS)
 
+    def test_how_long_a_wait_must_be_to_be_listed(self):
+        for least, is_listed in (("100us", True), ("1h", False)):
+            with self.subTest(least):
+                target = self.start(own_python(), ["short_sleep"])
+                recorder = self.record(target.process.pid, "--min-wait", least)
+                notes = self.ask(target, "one", ["short_sleep"] * self.N_SLEEPS)
+                trace = recorder.stop()
+                line = self.script, self.lines["short_sleep"]
+                listed = [wait for note in notes for wait in trace.of(note, *line)
+                          if wait.state == FOR_SOMETHING]
+                self.assertEqual(bool(listed), is_listed)
+                # Listed or not, it waited there.
+                _, self_ns, wait_ns, _ = trace.lines[line]
+                self.assertGreater(wait_ns, self_ns / 2)
+
     def test_native_code_without_the_gil_is_no_wait(self):
         target = self.start(own_python(), ["c_code", "sleep", "poll"])
         recorder = self.record(target.process.pid)
