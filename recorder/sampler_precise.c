@@ -36,7 +36,7 @@
 /* Threads are found by their number in the shim, code by its address; others take their places. */
 #define THREAD_SLOTS 256
 #define CODE_SLOTS   16384
-#define MAX_DEPTH    4096
+#define MAX_DEPTH    1024
 
 struct precise_frame {
 	uint64_t id;
@@ -90,10 +90,12 @@ static struct precise_code *code_slot(struct sampler_precise *p, uint64_t addr)
 
 static uint32_t load_code(struct sampler *s, uint64_t addr, uint64_t now_ns)
 {
-	struct py_code *code;
+	struct py_code *code = py_codes_find(s->codes, addr);
 
 	/* It may have been another one's when it was loaded for a look. */
-	if (py_codes_load(s->codes, addr, now_ns, &code) < 0)
+	if (code && py_codes_check(s->codes, code, now_ns, false) != 1)
+		code = NULL;
+	if (!code && py_codes_load(s->codes, addr, now_ns, &code) < 0)
 		return 0;
 	if (!follow_file(s->config->follow, s->config->packages, code->file, code->name))
 		return 0;
@@ -202,29 +204,45 @@ static uint32_t count_same(const struct track *t, const struct record_frame *fra
 	return i;
 }
 
+/* The followed frames of the stack into p->shown, from the keep-th on. Returns their number. */
+static uint32_t show(struct sampler_precise *p, const struct precise_thread *th, uint32_t keep)
+{
+	uint32_t n = count_shown(th);
+	size_t i = th->n;
+
+	if (n <= keep)
+		return 0;
+	p->shown = xgrow(p->shown, &p->shown_cap, n - keep, sizeof(p->shown[0]));
+	while (i && th->frames[i - 1].n_shown > keep) {
+		const struct precise_frame *f = &th->frames[--i];
+
+		if (f->code)
+			p->shown[f->n_shown - 1 - keep] =
+			    (struct record_frame){.code = f->code, .line = f->line};
+	}
+	return n - keep;
+}
+
 /* The stack is as it is here from then on. */
 static void tell(struct sampler *s, struct precise_thread *th, uint64_t time_ns)
 {
 	struct sampler_precise *p = s->precise;
-	struct track *t = th->track;
-	uint32_t n = 0, keep = th->n_told;
+	uint32_t n = count_shown(th), keep = th->n_told < n ? th->n_told : n, more;
 
-	p->shown = xgrow(p->shown, &p->shown_cap, th->n, sizeof(p->shown[0]));
-	for (size_t i = 0; i < th->n; i++) {
-		if (th->frames[i].code)
-			p->shown[n++] = (struct record_frame){.code = th->frames[i].code,
-							      .line = th->frames[i].line};
+	more = show(p, th, keep);
+	if (!keep) {
+		keep = count_same(th->track, p->shown, more);
+		more -= keep;
+		if (keep)
+			memmove(p->shown, p->shown + keep, more * sizeof(p->shown[0]));
 	}
-	if (keep > n)
-		keep = n;
-	if (!keep)
-		keep = count_same(t, p->shown, n);
 	th->told_ns = p->told_ns = time_ns;
 	th->n_told = n;
-	if (sampler_told_stack(s, t, time_ns, keep, p->shown + keep, n - keep))
+	if (sampler_told_stack(s, th->track, time_ns, keep, p->shown, more))
 		return;
 	/* After a gap the whole stack is wanted. */
-	if (!sampler_told_stack(s, t, time_ns, 0, p->shown, n))
+	more = show(p, th, 0);
+	if (!sampler_told_stack(s, th->track, time_ns, 0, p->shown, more))
 		th->n_told = 0;
 }
 

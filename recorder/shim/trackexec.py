@@ -338,6 +338,26 @@ def _calm_down():
             _words[_W_STATE] = _STATE_READY
 
 
+def _is_nested(state, frame):
+    """
+    Whether a section is open around the one that begins. An interrupt at the wrong moment can have
+    left one that has no end: its frame is not on the stack any more.
+    """
+    state.plain = False
+    owners = state.owners
+    alive = {id(_ALWAYS), id(None)}
+    outer = frame
+    while outer is not None:
+        alive.add(id(outer))
+        outer = outer.f_back
+    owners[:] = [owner for owner in owners if id(owner) in alive]
+    if owners:
+        owners.append(frame)
+        return True
+    _emit(_now(), 0, 0, state.leave)
+    return False
+
+
 def _drop_owner(state, frame):
     """A section ends here. Returns whether it was known."""
     owners = state.owners
@@ -424,9 +444,7 @@ class _TracedSection(_Section):
 
 def _begin_traced(state, frame):
     global _is_used
-    if state.owners:
-        state.plain = False
-        state.owners.append(frame)
+    if state.owners and _is_nested(state, frame):
         return
     if not _words[_W_UNTIL]:
         _calm_down()
@@ -641,9 +659,7 @@ class _MonitoredSection(_Section):
 
 def _begin_monitored(state, frame):
     global _is_used
-    if state.owners:
-        state.plain = False
-        state.owners.append(frame)
+    if state.owners and _is_nested(state, frame):
         return
     if not _words[_W_UNTIL]:
         _calm_down()

@@ -204,6 +204,9 @@ class Alone(unittest.TestCase):
     def test_errors_stay_those_of_the_program(self):
         self.check("errors_stay_those_of_the_program")
 
+    def test_an_interrupt_leaves_no_section_open(self):
+        self.check("interrupted")
+
     def test_a_section_on_one_line(self):
         self.check("one_line")
 

@@ -166,6 +166,26 @@ def errors_stay_those_of_the_program():
     assert sys.gettrace() is None and not shim._tls.state.owners
 
 
+def interrupted():
+    """A section that an interrupt left without an end does not last."""
+    shim = load()
+    attach(shim)
+
+    def leave_open():
+        shim._tls.state.owners.append(sys._getframe())
+
+    section(shim)
+    before = lines(shim)
+    leave_open()
+    shim._tls.state.local = shim._stale
+    section(shim)
+    assert lines(shim) >= before + 2 and not shim._tls.state.owners
+    before = lines(shim)
+    a = 1
+    a += 1
+    assert lines(shim) == before and sys.gettrace() is None
+
+
 def one_line():
     """A section whose body is on the line of the statement is told by its begin."""
     shim = load()
