@@ -149,6 +149,8 @@ class Sections(unittest.TestCase):
         self.addCleanup(recorder.wait)
         self.addCleanup(recorder.kill)
         self.assertEqual(lines.read(), "attached")
+        # It has seen the begin of the section that goes on now.
+        wait_until(lambda: info(trace)["sections"] > 0, "a section that is told", DEADLINE_S)
         worker, = children(recorder.pid)
         os.kill(worker, signal.SIGSTOP)
         self.addCleanup(kill, worker)
@@ -161,9 +163,9 @@ class Sections(unittest.TestCase):
         self.assertEqual(lines.read(), "done")
         recorder.send_signal(signal.SIGINT)
         self.assertEqual(recorder.wait(DEADLINE_S), 0)
-        info = json.loads(trackexec("info", "--json", trace))
-        self.assertGreater(info["section_records_lost"], 1000)
-        self.assertGreater(info["gaps_by_reason"].get("section-overrun", 0), 0)
+        found = info(trace)
+        self.assertGreater(found["section_records_lost"], 1000)
+        self.assertGreater(found["gaps_by_reason"].get("section-overrun", 0), 0)
         # After it, sections are told as before.
         events = [json.loads(line) for line in
                   trackexec("export", "--format", "jsonl", trace).splitlines()]

@@ -32,6 +32,7 @@ def overrun(shim, work):
     end = time.monotonic() + 0.5
     while time.monotonic() < end:
         work.afterwards()
+        time.sleep(0.001)
 
 
 def main(mode):
