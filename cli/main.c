@@ -2,6 +2,7 @@
 /* trackexec: finds the subcommand and hands over. */
 #include <errno.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ static const struct command *const commands[] = {
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+#define KEPT_BYTES (16 << 20)
 
 static void print_help(void)
 {
@@ -89,6 +92,16 @@ static const struct command *find_program(const char *name)
 	return NULL;
 }
 
+/* What reads frees much with each block that the next one takes again. */
+static int start(const struct command *command, int argc, char **argv)
+{
+	if (command != &cmd_record) {
+		mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+		mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	}
+	return command->run(argc, argv);
+}
+
 static int run(int argc, char **argv)
 {
 	const struct command *command = argc > 0 ? find_program(base_name(argv[0])) : NULL;
@@ -98,7 +111,7 @@ static int run(int argc, char **argv)
 		return EXIT_OK;
 	}
 	if (command)
-		return command->run(argc, argv);
+		return start(command, argc, argv);
 	if (argc < 2) {
 		log_error("what shall be done? Give a command");
 		fputs("Try `trackexec --help`.\n", stderr);
@@ -119,7 +132,7 @@ static int run(int argc, char **argv)
 	command = find_command(argv[1]);
 	if (!command)
 		return unknown_command(argv[1]);
-	return command->run(argc - 1, argv + 1);
+	return start(command, argc - 1, argv + 1);
 }
 
 /* Whoever reads it may have seen enough: that is no error, also where SIGPIPE is ignored. */

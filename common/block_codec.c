@@ -264,11 +264,12 @@ struct block_decoder {
 	uint32_t *first_step; /* of each context; one more for the end */
 	struct decoded_step *steps;
 	uint32_t *pool;
+	size_t n_pool;
 	uint32_t *stack;
 	size_t depth, cap_stack;
 	uint32_t n_events, n_done;
 	unsigned shift;
-	uint64_t units;
+	uint64_t units, max_units;
 	uint8_t *content[N_STREAMS];
 	struct input in[N_STREAMS];
 };
@@ -320,15 +321,14 @@ static int get_start(struct block_decoder *d, struct input *in)
 	return 0;
 }
 
-static int get_step(const struct block_decoder *d, struct input *in, struct decoded_step *step,
-		    size_t *n_pool)
+static int get_step(struct block_decoder *d, struct input *in, struct decoded_step *step)
 {
 	if (get_below(in, BLOCK_MAX_DEPTH + 1, &step->pop) < 0 ||
 	    get_below(in, (uint64_t)(in->end - in->at) + 1, &step->n_pushed) < 0)
 		return -EBADMSG;
-	step->pushed = *n_pool;
+	step->pushed = d->n_pool;
 	for (uint32_t i = 0; i < step->n_pushed; i++) {
-		if (get_below(in, d->n_lines, &d->pool[(*n_pool)++]) < 0)
+		if (get_below(in, d->n_lines, &d->pool[d->n_pool++]) < 0)
 			return -EBADMSG;
 	}
 	return 0;
@@ -336,7 +336,7 @@ static int get_step(const struct block_decoder *d, struct input *in, struct deco
 
 static int get_steps(struct block_decoder *d, struct input *in)
 {
-	size_t left = (size_t)(in->end - in->at), n_pool = 0;
+	size_t left = (size_t)(in->end - in->at);
 	uint32_t n_steps = 0, n;
 
 	/* Each step takes at least two bytes, each pushed line one. */
@@ -348,8 +348,7 @@ static int get_steps(struct block_decoder *d, struct input *in)
 		if (get_below(in, (uint64_t)(in->end - in->at) / 2 + 1, &n) < 0)
 			return -EBADMSG;
 		for (; n; n--) {
-			if (n_steps >= left / 2 ||
-			    get_step(d, in, &d->steps[n_steps++], &n_pool) < 0)
+			if (n_steps >= left / 2 || get_step(d, in, &d->steps[n_steps++]) < 0)
 				return -EBADMSG;
 		}
 	}
@@ -364,6 +363,7 @@ static int get_header(struct block_decoder *d, struct input *in, size_t *packed_
 	if (get_below(in, BLOCK_FORMAT + 1, &format) < 0 || format != BLOCK_FORMAT ||
 	    get_below(in, 32, &d->shift) < 0 || get_below(in, UINT32_MAX, &d->n_events) < 0)
 		return -EBADMSG;
+	d->max_units = (UINT64_MAX >> 1) >> d->shift;
 	for (int i = 0; i < N_STREAMS; i++) {
 		uint32_t size;
 
@@ -413,17 +413,43 @@ const uint32_t *block_decoder_stack(const struct block_decoder *d, uint32_t *ret
 	return d->stack;
 }
 
+const uint32_t *block_decoder_pool(const struct block_decoder *d, size_t *ret_n)
+{
+	*ret_n = d->n_pool;
+	return d->pool;
+}
+
 uint32_t block_decoder_n_events(const struct block_decoder *d)
 {
 	return d->n_events;
 }
 
+void block_decoder_events_before(const struct block_decoder *d, uint64_t *offsets_ns, size_t n)
+{
+	struct input in = d->in[STREAM_TIMES];
+	uint64_t units = 0, more, before_ns = 0, next_ns = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		while (next_ns < offsets_ns[i]) {
+			before_ns = next_ns;
+			if (get_number(&in, &more) < 0 || more > d->max_units - units) {
+				next_ns = UINT64_MAX;
+				break;
+			}
+			units += more;
+			next_ns = units << d->shift;
+		}
+		offsets_ns[i] = before_ns;
+	}
+}
+
 int block_decoder_next(struct block_decoder *d, struct block_event *ret)
 {
-	uint32_t context = d->depth ? d->stack[d->depth - 1] + 1 : 0;
+	uint32_t context = d->depth ? d->stack[d->depth - 1] + 1 : 0, choice;
 	const struct decoded_step *step;
+	const uint32_t *pushed;
+	size_t depth;
 	uint64_t units;
-	uint32_t choice;
 
 	if (d->n_done == d->n_events)
 		return 0;
@@ -434,21 +460,22 @@ int block_decoder_next(struct block_decoder *d, struct block_event *ret)
 	step = &d->steps[d->first_step[context] + choice];
 	d->units += units;
 	if (step->pop > d->depth || d->depth - step->pop + step->n_pushed > BLOCK_MAX_DEPTH ||
-	    d->units < units || d->units > (UINT64_MAX >> 1) >> d->shift)
+	    d->units < units || d->units > d->max_units)
 		return -EBADMSG;
 
-	d->depth -= step->pop;
-	if (d->depth + step->n_pushed > d->cap_stack)
-		d->stack =
-		    xgrow(d->stack, &d->cap_stack, d->depth + step->n_pushed, sizeof(*d->stack));
+	depth = d->depth - step->pop;
+	pushed = d->pool + step->pushed;
+	d->depth = depth + step->n_pushed;
+	if (d->depth > d->cap_stack)
+		d->stack = xgrow(d->stack, &d->cap_stack, d->depth, sizeof(*d->stack));
 	for (uint32_t i = 0; i < step->n_pushed; i++)
-		d->stack[d->depth++] = d->pool[step->pushed + i];
+		d->stack[depth + i] = pushed[i];
 	d->n_done++;
 	*ret = (struct block_event){
 	    .offset_ns = d->units << d->shift,
 	    .pop = step->pop,
 	    .n_pushed = step->n_pushed,
-	    .pushed = d->pool + step->pushed,
+	    .pushed = pushed,
 	};
 	return 1;
 }

@@ -83,7 +83,15 @@ void block_decoder_free(struct block_decoder *d);
 const struct block_line *block_decoder_lines(const struct block_decoder *d, uint32_t *ret_n);
 /* The stack as it is now: at the start, later after the last event. Lent until the next call. */
 const uint32_t *block_decoder_stack(const struct block_decoder *d, uint32_t *ret_depth);
+/* All that steps push: what events lend lies in it. Lent until the decoder is freed. */
+const uint32_t *block_decoder_pool(const struct block_decoder *d, size_t *ret_n);
 uint32_t block_decoder_n_events(const struct block_decoder *d);
+/*
+ * When the last event strictly before each of some moments is; 0: there is none. Looks only at
+ * times, and ends quietly where these are damaged. Before the first block_decoder_next().
+ * @offsets_ns  since the block's first time, ascending; replaced
+ */
+void block_decoder_events_before(const struct block_decoder *d, uint64_t *offsets_ns, size_t n);
 /* Returns 1 with the next event, 0 at the end, -EBADMSG when the rest is damaged. */
 int block_decoder_next(struct block_decoder *d, struct block_event *ret);
 

@@ -18,6 +18,7 @@
 #include "reader/line_text.h"
 #include "reader/report.h"
 #include "reader/selection.h"
+#include "reader/trace_seek.h"
 #include "reader/trace_waits.h"
 
 /* More are not named in the head. */
@@ -121,28 +122,57 @@ static int print_trimmed(const struct analysis *a, uint64_t start_ns)
 	return r;
 }
 
-static int print_gaps(const struct analysis *a)
-{
-	struct trace_gaps gaps[N_GAP_REASONS], all = {0};
-	int r = trace_sum_gaps(a->trace, gaps);
-	char time[UNITS_MAX];
-
-	for (size_t i = 0; i < N_GAP_REASONS; i++) {
-		all.n += gaps[i].n;
-		all.ns += gaps[i].ns;
-	}
-	format_duration(all.ns, analysis_micro(a), time);
-	if (all.n)
-		printf("%" PRIu64 " gap%s, %s in all\n", all.n, all.n == 1 ? "" : "s", time);
-	else
-		puts("no gaps");
-	return r;
-}
-
 static void note(int *error, int r)
 {
 	if (r < 0 && *error == 0)
 		*error = r;
+}
+
+int analysis_alive_ns(const struct analysis *a, uint64_t *ret)
+{
+	auto_free struct trace_thread *threads = NULL;
+	const struct selection *s = a->selection;
+	uint64_t start_ns = 0, end_ns = 0;
+	size_t n;
+	int error = 0;
+
+	*ret = 0;
+	note(&error, trace_bounds(a->trace, &start_ns, &end_ns));
+	note(&error, trace_threads(a->trace, &threads, &n));
+	for (size_t i = 0; i < n; i++) {
+		const struct trace_thread *t = &threads[i];
+		uint64_t first = t->first_ns, last = t->last_ns ? t->last_ns : end_ns;
+
+		if (!selection_has(s, t->id))
+			continue;
+		if (first < s->since_ns)
+			first = s->since_ns;
+		if (last > s->until_ns)
+			last = s->until_ns;
+		*ret += last > first ? last - first : 0;
+	}
+	return error;
+}
+
+static int print_gaps(const struct analysis *a, uint64_t observed_ns)
+{
+	struct trace_gaps gaps[N_GAP_REASONS];
+	uint64_t n = 0, alive_ns = 0;
+	int error = 0;
+	char time[UNITS_MAX];
+
+	note(&error, trace_sum_gaps(a->trace, gaps));
+	note(&error, analysis_alive_ns(a, &alive_ns));
+	for (size_t i = 0; i < N_GAP_REASONS; i++)
+		n += gaps[i].n;
+	if (n)
+		printf("%" PRIu64 " gap%s", n, n == 1 ? "" : "s");
+	else
+		fputs("no gaps", stdout);
+	/* Not the sum of gaps: they overlap, and concern all threads or one. */
+	format_duration(alive_ns - observed_ns, analysis_micro(a), time);
+	printf(alive_ns > observed_ns ? ", %s not observed\n" : "\n", time);
+	return error;
 }
 
 /* What is left out, when something is. */
@@ -189,7 +219,7 @@ int analysis_print_head(const struct analysis *a, uint64_t observed_ns, const ch
 	       summary.n_threads, summary.n_threads == 1 ? "" : "s", observed, of_that);
 	format_count(taken, count);
 	printf("%s snapshots, %.2f %% dropped; ", count, percent(dropped, taken + dropped));
-	note(&error, print_gaps(a));
+	note(&error, print_gaps(a, observed_ns));
 	note(&error, print_trimmed(a, start_ns));
 	note(&error, print_selection(a));
 	return error;

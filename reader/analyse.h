@@ -52,6 +52,8 @@ int analyse_waits(const struct analysis *a);
  * Returns the first error, having printed what could be read.
  */
 int analysis_print_head(const struct analysis *a, uint64_t observed_ns, const char *of_that);
+/* For how long the selected threads were there in the interval, all together. */
+int analysis_alive_ns(const struct analysis *a, uint64_t *ret);
 /* The same as the first members of a JSON object. */
 int analysis_head_json(const struct analysis *a, struct json_writer *j, uint64_t observed_ns);
 /* Members file, line and source of a JSON object. */

@@ -74,64 +74,26 @@ static uint64_t less(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
-static uint64_t scaled(uint64_t ns, uint64_t part_ns, uint64_t whole_ns)
-{
-	return whole_ns ? (uint64_t)((double)ns * (double)part_ns / (double)whole_ns) : 0;
-}
-
-static uint64_t busy_ns(const struct trace_line *l)
-{
-	return less(l->self_ns, l->wait_ns + l->ready_ns);
-}
-
-/*
- * Waits of less than a millisecond are in the index of a block, but not by the moment: those of a
- * part of it are taken to be in proportion.
- * @whole  what a walk over all of the block finds for the line
- * @index  what the index has for it
- */
-static void add_part(struct trace_line *sum, const struct trace_line *part,
-		     const struct trace_line *whole, const struct trace_line *index)
-{
-	uint64_t part_ns = busy_ns(part), whole_ns = busy_ns(whole);
-
-	sum->visits += part->visits;
-	sum->self_ns += part->self_ns;
-	sum->total_ns += part->total_ns;
-	sum->gil_ns += part->gil_ns;
-	sum->wait_ns +=
-	    part->wait_ns + scaled(less(index->wait_ns, whole->wait_ns), part_ns, whole_ns);
-	sum->ready_ns +=
-	    part->ready_ns + scaled(less(index->ready_ns, whole->ready_ns), part_ns, whole_ns);
-}
-
 static int add_partial_block(struct interval *in, const struct block_row *b, uint64_t start_ns,
 			     uint64_t end_ns)
 {
-	struct analysis_rows part = {0}, whole = {0};
-	struct line_sums index = {0};
-	int error = 0;
+	struct analysis_rows part = {0};
+	int r = walk_part(in->a, b->thread, start_ns, end_ns, &part);
 
-	note(&error, walk_part(in->a, b->thread, start_ns, end_ns, &part));
-	if (in->a->has_edges) {
-		note(&error, walk_part(in->a, b->thread, b->first_ns, b->last_ns, &whole));
-		note(&error, trace_add_block_lines(in->a->trace, b->id, b->id, &index));
-	}
 	for (size_t i = 0; i < part.n; i++) {
 		const struct trace_line *l = &part.rows[i].sum;
-		const struct trace_line none = {0}, *of_index;
-		const struct analysis_row *of_whole =
-		    analysis_rows_get(&whole, l->file, l->line, 0);
+		struct trace_line *sum = line_sums_get(in->sums, l->file, l->line);
 
-		of_index = line_sums_find(&index, l->file, l->line);
-		add_part(line_sums_get(in->sums, l->file, l->line), l, &of_whole->sum,
-			 of_index ? of_index : &none);
+		sum->visits += l->visits;
+		sum->self_ns += l->self_ns;
+		sum->total_ns += l->total_ns;
+		sum->wait_ns += l->wait_ns;
+		sum->ready_ns += l->ready_ns;
+		sum->gil_ns += l->gil_ns;
 	}
 	in->observed_ns += part.observed_ns;
 	analysis_rows_done(&part);
-	analysis_rows_done(&whole);
-	line_sums_done(&index);
-	return error;
+	return r;
 }
 
 static int add_block(struct interval *in, const struct block_row *b)
@@ -215,33 +177,6 @@ static int sum_whole(const struct analysis *a, struct line_sums *sums, uint64_t 
 	return error;
 }
 
-/* For how long the threads were there, in the interval. */
-static int lives_ns(const struct analysis *a, uint64_t *ret)
-{
-	auto_free struct trace_thread *threads = NULL;
-	const struct selection *s = a->selection;
-	uint64_t start_ns = 0, end_ns = 0;
-	size_t n;
-	int error = 0;
-
-	*ret = 0;
-	note(&error, trace_bounds(a->trace, &start_ns, &end_ns));
-	note(&error, trace_threads(a->trace, &threads, &n));
-	for (size_t i = 0; i < n; i++) {
-		const struct trace_thread *t = &threads[i];
-		uint64_t first = t->first_ns, last = t->last_ns ? t->last_ns : end_ns;
-
-		if (!selection_has(s, t->id))
-			continue;
-		if (first < s->since_ns)
-			first = s->since_ns;
-		if (last > s->until_ns)
-			last = s->until_ns;
-		*ret += less(last, first);
-	}
-	return error;
-}
-
 static void take_lines(const struct analysis *a, const struct line_sums *sums,
 		       struct analysis_rows *ret)
 {
@@ -277,7 +212,6 @@ int analysis_sum(const struct analysis *a, struct analysis_rows *ret)
 	    .by_function = a->by_function,
 	    .with_durations = a->with_percentiles,
 	    .is_filtered = true,
-	    .lines = &sums,
 	};
 	uint64_t observed_ns = 0, alive_ns = 0;
 	int error = 0;
@@ -290,7 +224,7 @@ int analysis_sum(const struct analysis *a, struct analysis_rows *ret)
 	else
 		take_lines(a, &sums, ret);
 	drop_empty(ret);
-	note(&error, lives_ns(a, &alive_ns));
+	note(&error, analysis_alive_ns(a, &alive_ns));
 	ret->observed_ns = observed_ns;
 	ret->unobserved_ns = less(alive_ns, observed_ns);
 	line_sums_done(&sums);

@@ -57,11 +57,6 @@ struct row_walk {
 	bool by_function;
 	bool with_durations;
 	bool is_filtered; /* by the filter's functions and files */
-	/*
-	 * Short waits are known for each line of a block together only, not by the moment: with the
-	 * sums of the same interval they are added in proportion. NULL: they are not.
-	 */
-	const struct line_sums *lines;
 };
 
 /* Add what a walk over a part of the trace finds. The same errors. */

@@ -21,11 +21,9 @@ struct slot {
 	uint64_t since_ns; /* on this line, or in this call */
 };
 
-/* What a place took, which its row and the short waits of its line are made of. */
-struct place_sum {
+struct place_row {
 	struct walk_place place;
 	size_t row;
-	uint64_t self_ns, wait_ns, ready_ns, gil_ns;
 };
 
 /* What is open of a row. */
@@ -39,13 +37,11 @@ struct walker {
 	struct analysis_rows *rows;
 	struct slot *slots;
 	size_t depth, cap_slots;
-	struct place_sum *places; /* by place */
+	struct place_row *places; /* by place */
 	size_t n_places, cap_places;
 	struct row_state *states; /* by row */
 	size_t n_states, cap_states;
 	const struct walk *walk;
-	uint64_t since_ns; /* of the interval */
-	bool is_fresh;	   /* the stack that comes now was there before we looked */
 };
 
 /* --- places and rows --- */
@@ -72,17 +68,23 @@ static size_t find_row(struct walker *w, const struct walk_place *p)
 	return row;
 }
 
-/* Lent until the next call. */
-static struct place_sum *get_place(struct walker *w, uint32_t id)
+static void add_places(struct walker *w)
 {
-	while (w->n_places <= id) {
+	size_t n = walk_n_places(w->walk);
+
+	w->places = xgrow(w->places, &w->cap_places, n, sizeof(*w->places));
+	for (; w->n_places < n; w->n_places++) {
 		const struct walk_place *p = walk_place(w->walk, (uint32_t)w->n_places);
 
-		w->places = xgrow(w->places, &w->cap_places, w->n_places + 1, sizeof(*w->places));
-		w->places[w->n_places] = (struct place_sum){.place = *p};
-		w->places[w->n_places].row = find_row(w, p);
-		w->n_places++;
+		w->places[w->n_places] = (struct place_row){.place = *p, .row = find_row(w, p)};
 	}
+}
+
+/* Lent until the next call. */
+static inline struct place_row *get_place(struct walker *w, uint32_t id)
+{
+	if (id >= w->n_places)
+		add_places(w);
 	return &w->places[id];
 }
 
@@ -100,13 +102,14 @@ static void enter(struct walker *w, uint32_t place, uint64_t time_ns)
 {
 	size_t row = get_place(w, place)->row;
 
-	w->slots = xgrow(w->slots, &w->cap_slots, w->depth + 1, sizeof(*w->slots));
+	if (w->depth == w->cap_slots)
+		w->slots = xgrow(w->slots, &w->cap_slots, w->depth + 1, sizeof(*w->slots));
 	w->slots[w->depth++] = (struct slot){place, row, time_ns};
 	if (row == NO_ROW)
 		return;
 	if (w->states[row].n_frames++ == 0)
 		w->states[row].since_ns = time_ns;
-	if (!w->is_fresh)
+	if (!walk_is_entering(w->walk))
 		w->rows->rows[row].sum.visits++;
 }
 
@@ -128,11 +131,9 @@ static int on_thread(void *ctx, struct walk *walk, const struct trace_thread *th
 {
 	struct walker *w = ctx;
 
+	(void)thread;
 	w->walk = walk;
 	w->depth = 0;
-	/* As in the index: what a thread begins with counts as entered, what an interval does not.
-	 */
-	w->is_fresh = thread->first_ns < w->since_ns;
 	return 0;
 }
 
@@ -155,7 +156,6 @@ static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *
 	if (n_places == 0 && w->depth > 0 && !w->what->by_function &&
 	    w->slots[w->depth - 1].row != NO_ROW)
 		w->rows->rows[w->slots[w->depth - 1].row].sum.visits++;
-	w->is_fresh = false;
 	return 0;
 }
 
@@ -173,22 +173,18 @@ static int on_time(void *ctx, uint64_t start_ns, uint64_t end_ns, enum thread_ac
 		   const struct wait_kind *wait)
 {
 	struct walker *w = ctx;
-	uint64_t ns = end_ns - start_ns;
-	struct place_sum *p;
+	const struct time_split *split = walk_split(w->walk);
+	struct trace_line *sum;
 
-	w->is_fresh = false;
-	w->rows->observed_ns += ns;
-	if (w->depth == 0)
+	w->rows->observed_ns += end_ns - start_ns;
+	if (w->depth == 0 || w->slots[w->depth - 1].row == NO_ROW)
 		return 0;
-	p = &w->places[w->slots[w->depth - 1].place];
-	p->self_ns += ns;
-	if (activity == ACTIVITY_WAITING) {
-		p->wait_ns += ns;
-		if (is_gil(w, wait))
-			p->gil_ns += ns;
-	} else if (activity == ACTIVITY_READY) {
-		p->ready_ns += ns;
-	}
+	sum = &w->rows->rows[w->slots[w->depth - 1].row].sum;
+	sum->self_ns += end_ns - start_ns;
+	sum->wait_ns += split->ns[SPLIT_WAITING];
+	sum->ready_ns += split->ns[SPLIT_READY];
+	if (activity == ACTIVITY_WAITING && is_gil(w, wait))
+		sum->gil_ns += end_ns - start_ns;
 	return 0;
 }
 
@@ -197,72 +193,7 @@ static int on_gap(void *ctx, uint64_t start_ns, uint64_t end_ns)
 	struct walker *w = ctx;
 
 	w->rows->unobserved_ns += end_ns - start_ns;
-	w->is_fresh = true;
 	return 0;
-}
-
-/* --- the sums --- */
-
-static uint64_t busy_ns(uint64_t self_ns, uint64_t wait_ns, uint64_t ready_ns)
-{
-	return self_ns > wait_ns + ready_ns ? self_ns - wait_ns - ready_ns : 0;
-}
-
-/* Of what a line waited beyond its long waits, the part that falls on one of its functions. */
-static uint64_t short_part(uint64_t all_ns, uint64_t long_ns, uint64_t part_ns, uint64_t whole_ns)
-{
-	if (all_ns <= long_ns || whole_ns == 0)
-		return 0;
-	return (uint64_t)((double)(all_ns - long_ns) * (double)part_ns / (double)whole_ns);
-}
-
-/* Long waits of each line, over all its functions. */
-static void sum_places(const struct walker *w, struct line_sums *ret)
-{
-	for (size_t i = 0; i < w->n_places; i++) {
-		const struct place_sum *p = &w->places[i];
-		struct trace_line *l = line_sums_get(ret, p->place.file, p->place.line);
-
-		l->self_ns += p->self_ns;
-		l->wait_ns += p->wait_ns;
-		l->ready_ns += p->ready_ns;
-	}
-}
-
-static void add_short_waits(const struct walker *w, const struct line_sums *seen,
-			    const struct place_sum *p, struct trace_line *sum)
-{
-	const struct trace_line *all = line_sums_find(w->what->lines, p->place.file, p->place.line);
-	const struct trace_line *l = line_sums_find(seen, p->place.file, p->place.line);
-	uint64_t part_ns = busy_ns(p->self_ns, p->wait_ns, p->ready_ns), whole_ns;
-
-	if (!all || !l)
-		return;
-	whole_ns = busy_ns(l->self_ns, l->wait_ns, l->ready_ns);
-	sum->wait_ns += short_part(all->wait_ns, l->wait_ns, part_ns, whole_ns);
-	sum->ready_ns += short_part(all->ready_ns, l->ready_ns, part_ns, whole_ns);
-}
-
-static void fill_rows(const struct walker *w)
-{
-	struct line_sums seen = {0};
-
-	sum_places(w, &seen);
-	for (size_t i = 0; i < w->n_places; i++) {
-		const struct place_sum *p = &w->places[i];
-		struct trace_line *sum;
-
-		if (p->row == NO_ROW)
-			continue;
-		sum = &w->rows->rows[p->row].sum;
-		sum->self_ns += p->self_ns;
-		sum->wait_ns += p->wait_ns;
-		sum->ready_ns += p->ready_ns;
-		sum->gil_ns += p->gil_ns;
-		if (w->what->lines)
-			add_short_waits(w, &seen, p, sum);
-	}
-	line_sums_done(&seen);
 }
 
 int analysis_walk(const struct row_walk *what, const struct selection *s, struct analysis_rows *ret)
@@ -273,10 +204,9 @@ int analysis_walk(const struct row_walk *what, const struct selection *s, struct
 	    .on_time = on_time,
 	    .on_gap = on_gap,
 	};
-	struct walker w = {.what = what, .rows = ret, .since_ns = s->since_ns};
+	struct walker w = {.what = what, .rows = ret};
 	int r = walk_trace(what->a->trace, s, &calls, &w, NULL);
 
-	fill_rows(&w);
 	free(w.slots);
 	free(w.places);
 	free(w.states);

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,10 +15,12 @@
 #include "common/text.h"
 #include "common/units.h"
 #include "common/xalloc.h"
+#include "reader/info_threads.h"
 #include "reader/info_waits.h"
 #include "reader/now.h"
 #include "reader/report.h"
 #include "reader/trace.h"
+#include "reader/trace_seek.h"
 
 DEFINE_CLEANUP(struct trace *, trace_close)
 
@@ -67,6 +70,9 @@ struct info {
 	double complete_from_s; /* since the start; 0: nothing was deleted */
 	struct trace_summary summary;
 	struct trace_gaps gaps[N_GAP_REASONS], all_gaps;
+	struct trace_thread *threads;
+	size_t n_threads;
+	uint64_t start_ns; /* monotonic */
 	struct info_waits waits;
 	struct now now;
 };
@@ -123,6 +129,7 @@ static int collect(struct trace *t, struct info *ret)
 	note(&error, trace_meta_int(t, META_UTC_OFFSET, &ret->utc_offset_s));
 	note(&error, trace_meta_real(t, META_RATE, &ret->rate_hz));
 	note(&error, trace_span(t, &start_ns, &end_ns));
+	ret->start_ns = start_ns;
 	ret->seconds = (double)(end_ns - start_ns) / (double)NS_PER_S;
 	ret->has_ended = trace_has_ended(t) == 1;
 	ret->last_written_s = trace_last_written_s(t);
@@ -134,9 +141,11 @@ static int collect(struct trace *t, struct info *ret)
 	note(&error, trace_sum_gaps(t, ret->gaps));
 	for (unsigned i = 0; i < N_GAP_REASONS; i++) {
 		ret->all_gaps.n += ret->gaps[i].n;
-		ret->all_gaps.ns += ret->gaps[i].ns;
 		ret->all_gaps.lost += ret->gaps[i].lost;
 	}
+	/* Gaps of several threads can be at the same time. */
+	note(&error, trace_gaps_ns(t, &ret->all_gaps.ns));
+	note(&error, trace_threads(t, &ret->threads, &ret->n_threads));
 	collect_counters(t, ret, &error);
 	/* They are counted from the moment on when there are others. */
 	if (!sum_of(ret->n_of, N_PROVENANCES))
@@ -151,6 +160,7 @@ static void info_done(struct info *info)
 	for (int i = 0; i < N_TEXTS; i++)
 		free(info->texts[i]);
 	now_done(&info->now);
+	free(info->threads);
 }
 
 /* While somebody recorded. */
@@ -202,6 +212,7 @@ static void print_json(struct trace *t, const struct info *info)
 	json_bool(&j, "ended", info->has_ended);
 	json_int(&j, "last_written_unix_s", info->last_written_s);
 	json_count(&j, "threads", info->summary.n_threads);
+	info_threads_json(info->threads, info->n_threads, info->start_ns, &j);
 	if (info->rate_hz > 0) {
 		json_real(&j, "rate_asked_hz", info->rate_hz, 3);
 	} else {
@@ -302,11 +313,10 @@ static void print_span(const struct info *info)
 {
 	auto_free char *reason = shown(info->texts[TEXT_END_REASON]);
 	const char *micro = text_locale_charset() == TEXT_UTF8 ? "\u00b5" : "u";
-	char span[UNITS_MAX], threads[UNITS_MAX], asked[UNITS_MAX], reached[UNITS_MAX];
+	char span[UNITS_MAX], asked[UNITS_MAX], reached[UNITS_MAX];
 	char written[64];
 
 	format_duration((uint64_t)(info->seconds * (double)NS_PER_S), micro, span);
-	format_count(info->summary.n_threads, threads);
 	format_local(info, info->last_written_s, written, sizeof(written));
 	if (info->has_ended)
 		printf("Span         %s; %s\n", span, reason);
@@ -314,7 +324,7 @@ static void print_span(const struct info *info)
 		printf("Span         %s; not ended: still being recorded, or the recorder died "
 		       "(last written %s)\n",
 		       span, written);
-	printf("Threads      %s\n", threads);
+	info_threads_print(info->threads, info->n_threads, info->start_ns, micro);
 	format_count((uint64_t)(info->rate_hz + 0.5), asked);
 	format_count((uint64_t)(per_second(info) + 0.5), reached);
 	printf("Rate         %s%s asked, %s/s reached\n", info->rate_hz > 0 ? asked : "maximum",

@@ -7,12 +7,9 @@
 #include "common/clock.h"
 #include "common/text.h"
 #include "common/xalloc.h"
-#include "reader/call_tree.h"
 #include "reader/export.h"
+#include "reader/stack_sums.h"
 #include "reader/trace.h"
-
-/* Distinct stacks in memory, some 50 bytes each: with more, one can be on several lines. */
-#define MAX_NODES 400000
 
 struct writer {
 	struct trace *trace;
@@ -36,21 +33,21 @@ static char *frame_text(struct trace *t, const struct walk_place *frame)
 	return xasprintf("%s:%s:%" PRId32, path, name, frame->line);
 }
 
-static void load_texts(struct writer *w, const struct call_tree *tree)
+static void load_texts(struct writer *w, const struct stack_sums *sums)
 {
-	w->texts = xgrow(w->texts, &w->cap_texts, tree->n_frames, sizeof(*w->texts));
-	for (; w->n_texts < tree->n_frames; w->n_texts++)
-		w->texts[w->n_texts] = frame_text(w->trace, &tree->frames[w->n_texts]);
+	w->texts = xgrow(w->texts, &w->cap_texts, sums->n_places, sizeof(*w->texts));
+	for (; w->n_texts < sums->n_places; w->n_texts++)
+		w->texts[w->n_texts] = frame_text(w->trace, &sums->places[w->n_texts]);
 }
 
 /* The stack that ends at a node, outermost first. */
-static void print_stack(struct writer *w, const struct call_tree *tree, uint32_t node)
+static void print_stack(struct writer *w, const struct stack_sums *sums, uint32_t node)
 {
 	size_t depth = 0;
 
-	for (; node != TREE_ROOT; node = tree->nodes[node].parent) {
+	for (; sums->nodes[node].parent != node; node = sums->nodes[node].parent) {
 		w->path = xgrow(w->path, &w->cap_path, depth + 1, sizeof(*w->path));
-		w->path[depth++] = tree->nodes[node].frame;
+		w->path[depth++] = sums->nodes[node].place;
 	}
 	while (depth) {
 		fputs(w->texts[w->path[--depth]], w->out);
@@ -58,18 +55,18 @@ static void print_stack(struct writer *w, const struct call_tree *tree, uint32_t
 	}
 }
 
-static int on_tree(void *ctx, const struct call_tree *tree)
+static int on_sums(void *ctx, const struct stack_sums *sums)
 {
 	struct writer *w = ctx;
 	int r = 0;
 
-	load_texts(w, tree);
-	for (uint32_t i = TREE_ROOT + 1; r == 0 && i < tree->n_nodes; i++) {
-		uint64_t us = (tree->nodes[i].self_ns + NS_PER_US / 2) / NS_PER_US;
+	load_texts(w, sums);
+	for (uint32_t i = 1; r == 0 && i < sums->n_nodes; i++) {
+		uint64_t us = (sums->nodes[i].wall_ns + NS_PER_US / 2) / NS_PER_US;
 
 		if (us == 0)
 			continue;
-		print_stack(w, tree, i);
+		print_stack(w, sums, i);
 		fprintf(w->out, "%" PRIu64 "\n", us);
 		r = export_check(w->out);
 	}
@@ -80,7 +77,7 @@ static int write_collapsed(struct trace *t, const struct selection *s, FILE *out
 			   struct walk_totals *totals)
 {
 	struct writer w = {.trace = t, .out = out};
-	int r = call_tree_each(t, s, MAX_NODES, on_tree, &w, totals);
+	int r = stack_sums_each(t, s, false, STACK_SUMS_MAX_NODES, on_sums, &w, totals);
 
 	for (size_t i = 0; i < w.n_texts; i++)
 		free(w.texts[i]);

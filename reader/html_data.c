@@ -153,7 +153,7 @@ static void put_states(struct trace *t, const struct html_profile *p, struct jso
 			json_bool(j, "idle", s->is_idle);
 			json_bool(j, "any", s->is_any);
 			json_string(j, "kind", word);
-			json_string(j, "text", text);
+			json_string(j, "text", s->is_short ? "too short to be listed" : text);
 		}
 		json_object_end(j);
 	}

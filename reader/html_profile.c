@@ -34,6 +34,12 @@ static uint64_t slice_end(const struct profile_builder *b, uint32_t slice)
 
 /* --- the tree --- */
 
+/* It has no cell in the open row. */
+static void close_node(struct profile_builder *b, size_t node)
+{
+	memset(b->open[node], 0xff, sizeof(b->open[node]));
+}
+
 static uint32_t add_node(struct profile_builder *b, uint32_t parent, uint32_t place)
 {
 	struct html_profile *p = b->p;
@@ -41,7 +47,7 @@ static uint32_t add_node(struct profile_builder *b, uint32_t parent, uint32_t pl
 	p->nodes = xgrow(p->nodes, &b->cap_nodes, p->n_nodes + 1, sizeof(*p->nodes));
 	b->open = xgrow(b->open, &b->cap_open, p->n_nodes + 1, sizeof(*b->open));
 	p->nodes[p->n_nodes] = (struct profile_node){.parent = parent, .place = place};
-	b->open[p->n_nodes] = NO_CELL;
+	close_node(b, p->n_nodes);
 	hash_index_add(&b->node_index, profile_node_hash(parent, place), (uint32_t)p->n_nodes);
 	return (uint32_t)p->n_nodes++;
 }
@@ -79,8 +85,9 @@ static void note_places(struct profile_builder *b, const struct walk *w)
 static uint32_t find_state(struct profile_builder *b, const struct profile_state *s)
 {
 	struct html_profile *p = b->p;
-	uint64_t mixed = hash_mix(hash_mix(0, s->reason),
-				  (uint64_t)s->class << 2 | (s->is_idle ? 2u : 0u) | s->is_any);
+	uint64_t mixed =
+	    hash_mix(hash_mix(0, s->reason), (uint64_t)s->class << 3 | (s->is_short ? 4u : 0u) |
+						 (s->is_idle ? 2u : 0u) | s->is_any);
 	uint32_t hash = hash_fold(mixed);
 
 	HASH_INDEX_FOR_EACH(&b->state_index, hash, at, id)
@@ -88,7 +95,8 @@ static uint32_t find_state(struct profile_builder *b, const struct profile_state
 		const struct profile_state *known = &p->states[id];
 
 		if (known->class == s->class && known->is_idle == s->is_idle &&
-		    known->is_any == s->is_any && known->reason == s->reason)
+		    known->is_short == s->is_short && known->is_any == s->is_any &&
+		    known->reason == s->reason)
 			return id;
 	}
 	p->states = xgrow(p->states, &b->cap_states, p->n_states + 1, sizeof(*p->states));
@@ -132,51 +140,7 @@ static uint32_t find_wait_state(struct profile_builder *b, const struct wait_kin
 	return find_state(b, &s);
 }
 
-static uint32_t state_of(struct profile_builder *b, enum thread_activity activity,
-			 const struct wait_kind *wait)
-{
-	struct profile_state s = {.class = PROFILE_UNKNOWN};
-
-	switch (activity) {
-	case ACTIVITY_WAITING:
-		return find_wait_state(b, wait);
-	case ACTIVITY_ON_CPU:
-		s.class = PROFILE_ON_CPU;
-		break;
-	case ACTIVITY_READY:
-		s.class = PROFILE_READY;
-		break;
-	case ACTIVITY_UNKNOWN:
-		break;
-	}
-	return find_state(b, &s);
-}
-
 /* --- rows --- */
-
-static int compare_cells(const void *a, const void *b)
-{
-	const struct profile_cell *x = a, *y = b;
-
-	if (x->node != y->node)
-		return x->node < y->node ? -1 : 1;
-	return (x->state > y->state) - (x->state < y->state);
-}
-
-size_t profile_merge_cells(struct profile_cell *cells, size_t n)
-{
-	size_t kept = 0;
-
-	if (n)
-		qsort(cells, n, sizeof(*cells), compare_cells);
-	for (size_t i = 0; i < n; i++) {
-		if (kept && compare_cells(&cells[kept - 1], &cells[i]) == 0)
-			cells[kept - 1].value += cells[i].value;
-		else
-			cells[kept++] = cells[i];
-	}
-	return kept;
-}
 
 static void close_row(struct profile_builder *b)
 {
@@ -187,7 +151,7 @@ static void close_row(struct profile_builder *b)
 		return;
 	b->is_open = false;
 	for (size_t i = row->first_cell; i < p->n_cells; i++)
-		b->open[p->cells[i].node] = NO_CELL;
+		close_node(b, p->cells[i].node);
 	row->n_cells =
 	    profile_merge_cells(p->cells + row->first_cell, p->n_cells - row->first_cell);
 	p->n_cells = row->first_cell + row->n_cells;
@@ -211,7 +175,7 @@ static void reduce_while_walking(struct profile_builder *b)
 		hash_index_add(&b->node_index,
 			       profile_node_hash(b->p->nodes[i].parent, b->p->nodes[i].place), i);
 	for (size_t i = 0; i < b->p->n_nodes; i++)
-		b->open[i] = NO_CELL;
+		close_node(b, i);
 }
 
 /* The row of the slice that a moment lies in becomes the open one. */
@@ -238,16 +202,18 @@ static struct profile_row *open_row(struct profile_builder *b, uint64_t time_ns)
 static void add(struct profile_builder *b, uint32_t node, uint32_t state, uint64_t value)
 {
 	struct html_profile *p = b->p;
-	size_t last = b->open[node];
+	size_t first = p->rows[p->n_rows].first_cell;
+	uint32_t *open = &b->open[node][state < N_FIXED_STATES ? state : STATE_UNKNOWN];
 
-	/* The last one of a node is nearly always the one; if not, they are merged in the end. */
-	if (last != NO_CELL && p->cells[last].state == state) {
-		p->cells[last].value += value;
+	/* Other waits than the last one of a node have further cells, which are merged in the end.
+	 */
+	if (*open != NO_CELL && p->cells[first + *open].state == state) {
+		p->cells[first + *open].value += value;
 		return;
 	}
 	p->cells = xgrow(p->cells, &b->cap_cells, p->n_cells + 1, sizeof(*p->cells));
 	p->cells[p->n_cells] = (struct profile_cell){.node = node, .state = state, .value = value};
-	b->open[node] = p->n_cells++;
+	*open = (uint32_t)(p->n_cells++ - first);
 }
 
 /* --- calls of the walk --- */
@@ -317,23 +283,58 @@ static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *
 	return 0;
 }
 
+/* What a stretch was listed as. */
+static uint32_t state_of(struct profile_builder *b, enum thread_activity activity,
+			 const struct wait_kind *wait)
+{
+	switch (activity) {
+	case ACTIVITY_WAITING:
+		return find_wait_state(b, wait);
+	case ACTIVITY_ON_CPU:
+		return STATE_ON_CPU;
+	case ACTIVITY_READY:
+		return STATE_READY;
+	default:
+		return STATE_UNKNOWN;
+	}
+}
+
+static void add_time(struct profile_builder *b, uint32_t state, const struct time_split *split)
+{
+	const uint32_t states[N_SPLIT_KINDS] = {
+	    [SPLIT_ON_CPU] = STATE_ON_CPU,
+	    [SPLIT_WAITING] = state < N_FIXED_STATES ? (uint32_t)STATE_SHORT : state,
+	    [SPLIT_READY] = STATE_READY,
+	};
+
+	for (int k = 0; k < N_SPLIT_KINDS; k++) {
+		if (split->ns[k])
+			add(b, b->stack[b->depth - 1], states[k], split->ns[k]);
+	}
+}
+
 static int on_time(void *ctx, uint64_t start_ns, uint64_t end_ns, enum thread_activity activity,
 		   const struct wait_kind *wait)
 {
 	struct profile_builder *b = ctx;
+	const struct time_split *split = walk_split(b->walk);
 	uint32_t state = state_of(b, activity, wait);
 
 	if (activity == ACTIVITY_WAITING)
 		note_wait(b, start_ns, end_ns, state);
 	else
 		end_wait(b);
-	while (start_ns < end_ns) {
-		uint64_t to_ns;
+	for (uint64_t at_ns = start_ns, to_ns; at_ns < end_ns; at_ns = to_ns) {
+		struct time_split part;
 
-		open_row(b, start_ns);
+		open_row(b, at_ns);
 		to_ns = end_ns < b->row_end_ns ? end_ns : b->row_end_ns;
-		add(b, b->stack[b->depth - 1], state, to_ns - start_ns);
-		start_ns = to_ns;
+		if (activity == ACTIVITY_UNKNOWN) {
+			add(b, b->stack[b->depth - 1], STATE_UNKNOWN, to_ns - at_ns);
+			continue;
+		}
+		part = time_split_part(split, at_ns - start_ns, to_ns - start_ns);
+		add_time(b, state, &part);
 	}
 	return 0;
 }
@@ -357,7 +358,13 @@ static int on_gap(void *ctx, uint64_t start_ns, uint64_t end_ns)
 
 static void builder_init(struct profile_builder *b, const struct selection *s)
 {
-	static const struct profile_state visits = {.class = PROFILE_VISITS};
+	static const struct profile_state fixed[N_FIXED_STATES] = {
+	    [STATE_VISITS] = {.class = PROFILE_VISITS},
+	    [STATE_UNKNOWN] = {.class = PROFILE_UNKNOWN},
+	    [STATE_ON_CPU] = {.class = PROFILE_ON_CPU},
+	    [STATE_READY] = {.class = PROFILE_READY},
+	    [STATE_SHORT] = {.class = PROFILE_WAITING, .is_short = true},
+	};
 	struct html_profile *p = b->p;
 	uint64_t span_ns = s->until_ns - s->since_ns;
 
@@ -369,7 +376,8 @@ static void builder_init(struct profile_builder *b, const struct selection *s)
 	for (; p->n_places < PROFILE_N_SPECIAL; p->n_places++)
 		p->places[p->n_places] = (struct walk_place){0};
 	add_node(b, 0, PROFILE_NOWHERE);
-	find_state(b, &visits);
+	for (int i = 0; i < N_FIXED_STATES; i++)
+		find_state(b, &fixed[i]);
 	b->stack = xgrow(b->stack, &b->cap_stack, 1, sizeof(*b->stack));
 	b->stack[0] = 0;
 	b->depth = 1;

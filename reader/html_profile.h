@@ -34,6 +34,7 @@ struct profile_state {
 	enum profile_class class;
 	bool is_idle;
 	bool is_any;	 /* of this kind, but not for this reason: there were too many */
+	bool is_short;	 /* waits too short to be listed, so their reasons are not known */
 	uint32_t reason; /* trace_get_reason(); 0: not known */
 };
 

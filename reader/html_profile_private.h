@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Of html_profile.c and html_reduce.c alone. */
+/* Of html_profile.c, html_cells.c and html_reduce.c alone. */
 #ifndef READER_HTML_PROFILE_PRIVATE_H
 #define READER_HTML_PROFILE_PRIVATE_H
 
@@ -10,9 +10,12 @@
 #include "common/hash_index.h"
 #include "reader/html_profile.h"
 
-#define NO_CELL SIZE_MAX
-/* The state that profiles begin with. */
-#define STATE_VISITS 0
+/* The states that profiles begin with. */
+enum { STATE_VISITS, STATE_UNKNOWN, STATE_ON_CPU, STATE_READY, STATE_SHORT, N_FIXED_STATES };
+
+#define NO_CELL UINT32_MAX
+/* One for each fixed state; that of STATE_UNKNOWN also for others, where it does not come. */
+#define N_OPEN N_FIXED_STATES
 
 struct profile_builder {
 	struct html_profile *p;
@@ -23,10 +26,11 @@ struct profile_builder {
 	size_t cap_places, cap_nodes, cap_states, cap_threads, cap_rows, cap_cells;
 	uint32_t *stack; /* nodes; the first is the empty stack */
 	size_t depth, cap_stack;
-	/* rows[n_rows] is being filled; of each node its last cell there, or NO_CELL. */
+	/* rows[n_rows] is being filled; of each node its last cells there, from its first one on.
+	 */
 	bool is_open;
 	uint64_t row_end_ns;
-	size_t *open;
+	uint32_t (*open)[N_OPEN];
 	size_t cap_open;
 	struct longest_wait wait; /* that may go on; length 0: none */
 };

@@ -132,6 +132,20 @@ static void lengthen_slices(struct html_profile *p, size_t max_cells, uint32_t m
 		double_slices(p);
 }
 
+/* From below_ns on, the least that leaves no more nodes by itself. */
+static uint64_t find_below(const struct html_profile *p, const uint64_t *total, uint64_t below_ns,
+			   size_t max_nodes)
+{
+	for (size_t n = SIZE_MAX; n > max_nodes; below_ns *= 4) {
+		n = 0;
+		for (size_t i = 0; i < p->n_nodes; i++)
+			n += total[i] >= below_ns;
+		if (n <= max_nodes || below_ns > total[0])
+			break;
+	}
+	return below_ns;
+}
+
 /*
  * Stacks that were seen for no time at all come first, and those of more than 1 / least_part of
  * all time are kept.
@@ -146,6 +160,7 @@ static void drop_stacks(struct html_profile *p, size_t max_cells, size_t max_nod
 	for (uint64_t below_ns = 1; !is_small(p, max_cells, max_nodes); below_ns *= 4) {
 		auto_free uint64_t *total = sum_nodes(p);
 
+		below_ns = find_below(p, total, below_ns, max_nodes);
 		if (below_ns > total[0] / least_part)
 			break;
 		drop_nodes(p, total, below_ns, map, others);

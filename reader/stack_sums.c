@@ -13,6 +13,19 @@
 /* The place of a root. */
 #define NO_PLACE UINT32_MAX
 
+/* A program goes between few stacks at a time: the changes that came last, by their hash. */
+#define RECENT_BITS 12
+#define N_RECENT    (1u << RECENT_BITS)
+
+struct recent {
+	uint64_t block; /* in which it was seen; 0: it is none */
+	const uint32_t *places;
+	uint32_t pop, n_places;
+	uint32_t from, to; /* nodes */
+	uint32_t n_calls;  /* so many of the frames that come are new calls */
+	uint64_t n;	   /* so often; not yet in the nodes */
+};
+
 struct adder {
 	struct stack_sums sums;
 	size_t max_nodes;
@@ -20,36 +33,12 @@ struct adder {
 	void *ctx;
 	size_t cap_nodes, cap_places;
 	struct hash_index nodes;
+	struct recent recent[N_RECENT];
 	bool by_thread;
 	struct walk *walk;
-	uint32_t *stack; /* nodes, the root first */
-	size_t cap_stack;
-	size_t depth; /* without the root */
+	uint32_t top; /* the node of the stack */
+	size_t depth; /* of it, without the root */
 };
-
-static uint32_t add_node(struct adder *a, uint32_t parent, uint32_t place)
-{
-	struct stack_sums *s = &a->sums;
-
-	s->nodes = xgrow(s->nodes, &a->cap_nodes, s->n_nodes + 1, sizeof(*s->nodes));
-	s->nodes[s->n_nodes] = (struct stack_node){.parent = parent, .place = place};
-	return (uint32_t)s->n_nodes++;
-}
-
-static uint32_t find_node(struct adder *a, uint32_t parent, uint32_t place)
-{
-	uint32_t hash = hash_fold(hash_mix(parent, place));
-	uint32_t new_id;
-
-	HASH_INDEX_FOR_EACH(&a->nodes, hash, at, id)
-	{
-		if (a->sums.nodes[id].parent == parent && a->sums.nodes[id].place == place)
-			return id;
-	}
-	new_id = add_node(a, parent, place);
-	hash_index_add(&a->nodes, hash, new_id);
-	return new_id;
-}
 
 /* Places are kept beyond the walk. */
 static void copy_places(struct adder *a)
@@ -60,6 +49,31 @@ static void copy_places(struct adder *a)
 	s->places = xgrow(s->places, &a->cap_places, n, sizeof(*s->places));
 	for (; s->n_places < n; s->n_places++)
 		s->places[s->n_places] = *walk_place(a->walk, (uint32_t)s->n_places);
+}
+
+static uint32_t add_node(struct adder *a, uint32_t parent, uint32_t place)
+{
+	struct stack_sums *s = &a->sums;
+
+	if (place != NO_PLACE && place >= s->n_places)
+		copy_places(a);
+	s->nodes = xgrow(s->nodes, &a->cap_nodes, s->n_nodes + 1, sizeof(*s->nodes));
+	s->nodes[s->n_nodes] = (struct stack_node){.parent = parent, .place = place};
+	return (uint32_t)s->n_nodes++;
+}
+
+static uint32_t find_node(struct adder *a, uint32_t parent, uint32_t place)
+{
+	uint32_t hash = hash_fold(hash_mix(parent, place)), added;
+
+	HASH_INDEX_FOR_EACH(&a->nodes, hash, at, id)
+	{
+		if (a->sums.nodes[id].parent == parent && a->sums.nodes[id].place == place)
+			return id;
+	}
+	added = add_node(a, parent, place);
+	hash_index_add(&a->nodes, hash, added);
+	return added;
 }
 
 static size_t find_thread(const struct adder *a, uint16_t id)
@@ -77,7 +91,7 @@ static int on_thread(void *ctx, struct walk *w, const struct trace_thread *threa
 
 	a->walk = w;
 	a->depth = 0;
-	a->stack[0] = a->by_thread ? (uint32_t)find_thread(a, thread->id) : 0;
+	a->top = a->by_thread ? (uint32_t)find_thread(a, thread->id) : 0;
 	return 0;
 }
 
@@ -96,28 +110,83 @@ static void add_roots(struct adder *a)
 		add_node(a, i, NO_PLACE);
 }
 
+static void flush(struct adder *a, struct recent *r)
+{
+	struct stack_node *nodes = a->sums.nodes;
+
+	if (!r->n)
+		return;
+	nodes[r->to].n_seen += r->n;
+	for (uint32_t i = r->n_calls, node = r->to; i; i--, node = nodes[node].parent)
+		nodes[node].n_calls += r->n;
+	r->n = 0;
+}
+
+static void flush_all(struct adder *a)
+{
+	for (size_t i = 0; i < N_RECENT; i++)
+		flush(a, &a->recent[i]);
+	memset(a->recent, 0, sizeof(a->recent));
+}
+
 /* Tell the tree, and begin another one with the stack as it is. */
 static int begin_anew(struct adder *a)
 {
 	auto_free uint32_t *places = xreallocarray(NULL, a->depth + 1, sizeof(*places));
-	int r = a->on_sums(a->ctx, &a->sums);
+	int r;
 
-	for (size_t i = 1; i <= a->depth; i++)
-		places[i] = a->sums.nodes[a->stack[i]].place;
+	flush_all(a);
+	r = a->on_sums(a->ctx, &a->sums);
+	for (size_t i = a->depth; i-- > 0; a->top = a->sums.nodes[a->top].parent)
+		places[i] = a->sums.nodes[a->top].place;
 	hash_index_done(&a->nodes);
 	a->nodes = (struct hash_index){0};
 	a->sums.n_nodes = 0;
 	add_roots(a);
-	for (size_t i = 1; i <= a->depth; i++)
-		a->stack[i] = find_node(a, a->stack[i - 1], places[i]);
+	/* The root is the same one. */
+	for (size_t i = 0; i < a->depth; i++)
+		a->top = find_node(a, a->top, places[i]);
 	return r;
+}
+
+/* Where a change leads to; in place of another one. */
+static void follow(struct adder *a, uint32_t pop, const uint32_t *places, uint32_t n_places,
+		   struct recent *ret)
+{
+	uint32_t replaced = NO_PLACE, node = a->top;
+
+	flush(a, ret);
+	for (uint32_t i = 0; i < pop; i++) {
+		replaced = a->sums.nodes[node].place;
+		node = a->sums.nodes[node].parent;
+	}
+	for (uint32_t i = 0; i < n_places; i++)
+		node = find_node(a, node, places[i]);
+	*ret = (struct recent){
+	    .block = walk_block_number(a->walk),
+	    .places = places,
+	    .pop = pop,
+	    .n_places = n_places,
+	    .from = a->top,
+	    .to = node,
+	    .n_calls = n_places,
+	};
+	if (n_places && replaced != NO_PLACE && is_step(a, replaced, places[0]))
+		ret->n_calls--;
+}
+
+static struct recent *find_recent(struct adder *a, uint32_t pop, const uint32_t *places)
+{
+	uint32_t address = (uint32_t)((uintptr_t)places / sizeof(*places)) + pop;
+
+	return &a->recent[(a->top * 0x9e3779b1u ^ address * 0x85ebca6bu) >> (32 - RECENT_BITS)];
 }
 
 static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *places,
 		     uint32_t n_places)
 {
 	struct adder *a = ctx;
-	uint32_t replaced = NO_PLACE;
+	struct recent *recent;
 	int r = 0;
 
 	(void)time_ns;
@@ -125,19 +194,13 @@ static int on_change(void *ctx, uint64_t time_ns, uint32_t pop, const uint32_t *
 		r = begin_anew(a);
 	if (r != 0)
 		return r;
-	copy_places(a);
-	a->depth -= pop < a->depth ? pop : a->depth;
-	if (pop)
-		replaced = a->sums.nodes[a->stack[a->depth + 1]].place;
-	a->stack = xgrow(a->stack, &a->cap_stack, a->depth + n_places + 1, sizeof(*a->stack));
-	for (uint32_t i = 0; i < n_places; i++) {
-		uint32_t node = find_node(a, a->stack[a->depth], places[i]);
-
-		a->stack[++a->depth] = node;
-		if (i > 0 || replaced == NO_PLACE || !is_step(a, replaced, places[i]))
-			a->sums.nodes[node].n_calls++;
-	}
-	a->sums.nodes[a->stack[a->depth]].n_seen++;
+	recent = find_recent(a, pop, places);
+	if (recent->block != walk_block_number(a->walk) || recent->from != a->top ||
+	    recent->places != places || recent->pop != pop || recent->n_places != n_places)
+		follow(a, pop, places, n_places, recent);
+	recent->n += !walk_is_entering(a->walk);
+	a->depth = a->depth - pop + n_places;
+	a->top = recent->to;
 	return 0;
 }
 
@@ -145,14 +208,15 @@ static int on_time(void *ctx, uint64_t start_ns, uint64_t end_ns, enum thread_ac
 		   const struct wait_kind *wait)
 {
 	struct adder *a = ctx;
-	struct stack_node *node = &a->sums.nodes[a->stack[a->depth]];
+	const struct time_split *split = walk_split(a->walk);
+	struct stack_node *node = &a->sums.nodes[a->top];
 
+	(void)activity;
 	(void)wait;
 	node->wall_ns += end_ns - start_ns;
-	if (activity == ACTIVITY_ON_CPU)
-		node->cpu_ns += end_ns - start_ns;
-	else if (activity == ACTIVITY_WAITING)
-		node->wait_ns += end_ns - start_ns;
+	node->cpu_ns += split->ns[SPLIT_ON_CPU];
+	node->wait_ns += split->ns[SPLIT_WAITING];
+	node->ready_ns += split->ns[SPLIT_READY];
 	return 0;
 }
 
@@ -164,8 +228,6 @@ static int load_threads(struct adder *a, struct trace *t)
 	if (!a->by_thread || s->n_threads == 0)
 		s->n_threads = 1;
 	add_roots(a);
-	a->stack = xgrow(a->stack, &a->cap_stack, 1, sizeof(*a->stack));
-	a->stack[0] = 0;
 	return r;
 }
 
@@ -179,10 +241,10 @@ int stack_sums_each(struct trace *t, const struct selection *s, bool by_thread, 
 	    .by_thread = by_thread, .max_nodes = max_nodes, .on_sums = on_sums, .ctx = ctx};
 	int r_threads = load_threads(&a, t), r = walk_trace(t, s, &calls, &a, totals), r_sums = 0;
 
+	flush_all(&a);
 	if (r == 0 || r == -EBADMSG)
 		r_sums = on_sums(ctx, &a.sums);
 	hash_index_done(&a.nodes);
-	free(a.stack);
 	free(a.sums.nodes);
 	free(a.sums.places);
 	free(a.sums.threads);

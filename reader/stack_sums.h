@@ -21,6 +21,7 @@ struct stack_node {
 	/* Parts of it, where the trace has edges. */
 	uint64_t cpu_ns;
 	uint64_t wait_ns;
+	uint64_t ready_ns;
 	uint64_t n_seen;  /* how often the stack came to be just that */
 	uint64_t n_calls; /* how often the frame came new; not when it only went on to this line */
 };

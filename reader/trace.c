@@ -183,6 +183,27 @@ int trace_sum_gaps(struct trace *t, struct trace_gaps ret[static N_GAP_REASONS])
 	return r;
 }
 
+int trace_gaps_ns(struct trace *t, uint64_t *ret)
+{
+	auto_stmt sqlite3_stmt *st = NULL;
+	int r = trace_prepare(t, "SELECT start_ns, end_ns FROM gaps ORDER BY start_ns", &st);
+	uint64_t until_ns = 0;
+
+	*ret = 0;
+	while (r == 0 && (r = trace_next_row(t, st)) == 1) {
+		uint64_t start_ns = trace_column_u64(st, 0), end_ns = trace_column_u64(st, 1);
+
+		if (start_ns < until_ns)
+			start_ns = until_ns;
+		if (end_ns > start_ns) {
+			*ret += end_ns - start_ns;
+			until_ns = end_ns;
+		}
+		r = 0;
+	}
+	return r;
+}
+
 static int last_gap(struct trace *t, uint64_t *ret_ns)
 {
 	auto_stmt sqlite3_stmt *st = NULL;

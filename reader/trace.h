@@ -94,6 +94,8 @@ struct trace_gaps {
 };
 /* By enum gap_reason; [0] counts those with a reason that is not known here. */
 int trace_sum_gaps(struct trace *t, struct trace_gaps ret[static N_GAP_REASONS]);
+/* For how long there was a gap, of one thread or more. */
+int trace_gaps_ns(struct trace *t, uint64_t *ret);
 
 /*
  * When the recording began, and its end, or for one that has not ended the last known time.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/xalloc.h"
 #include "reader/diff_match.h"
 #include "reader/trace.h"
@@ -19,6 +20,8 @@
 #define EXPECTED_SLICES 10
 #define CALLERS_MAX	64
 #define LEAST_CALLS	10
+#define LEAST_WAIT_NS	(4.0 * NS_PER_MS)
+#define MOST_STARVED	0.9
 
 const char *diff_change_name(enum diff_change change)
 {
@@ -87,7 +90,8 @@ void diff_measure(const struct profile_sums *item, const struct profile_sums *un
 
 static bool is_by_waits(const struct profile_sums *s)
 {
-	return s->n_waits >= LEAST_CALLS && s->wait_ns >= WAITING_PART * s->ns;
+	return s->n_waits >= LEAST_CALLS && s->wait_ns >= WAITING_PART * s->ns &&
+	       s->wait_ns >= LEAST_WAIT_NS * (double)s->n_waits;
 }
 
 static void measure_by_waits(const struct profile_sums *item, double observed_ns,
@@ -96,7 +100,8 @@ static void measure_by_waits(const struct profile_sums *item, double observed_ns
 	diff_measure(item, NULL, observed_ns, ret);
 	ret->n = item->n_waits;
 	ret->average_ns = item->ns / (double)ret->n;
-	ret->error = 1 / sqrt((double)ret->n);
+	/* What lies between 0 and the longest deviates from the average by no more than that. */
+	ret->error = sqrt(fmax(item->longest_wait_ns / ret->average_ns - 1, 1) / (double)ret->n);
 }
 
 /* Whether it would have been seen in another trace, if it had been as frequent there. */
@@ -118,18 +123,28 @@ struct comparison {
 	size_t cap_functions, cap_lines;
 };
 
+/* Others that lack a CPU let one wait longer, and who shares one with others is slower on it. */
+static double least_factor(const struct comparison *c, enum diff_basis basis)
+{
+	double starved = fmax(c->old_side->profile->starved, c->new_side->profile->starved);
+
+	if (basis != DIFF_BY_WAITS)
+		return LEAST_FACTOR * (1 + starved);
+	return LEAST_FACTOR / (1 - fmin(starved, MOST_STARVED));
+}
+
 static void judge(const struct comparison *c, struct diff_item *item)
 {
 	const struct diff_figures *o = &item->old_figures, *n = &item->new_figures;
 	double intervals_ns = c->old_side->profile->interval_ns + c->new_side->profile->interval_ns;
-	double limit;
+	double limit, least = log(least_factor(c, item->basis));
 
 	item->change = DIFF_SAME;
 	if (!o->n || !n->n || o->average_ns <= 0 || n->average_ns <= 0)
 		return;
 	item->factor = n->average_ns / o->average_ns;
 	limit = ERRORS * sqrt(o->error * o->error + n->error * n->error);
-	item->threshold = exp(limit > log(LEAST_FACTOR) ? limit : log(LEAST_FACTOR));
+	item->threshold = exp(fmax(limit, least));
 	item->impact = fabs(n->share - n->share / item->factor);
 	if (fabs(n->average_ns - o->average_ns) <= intervals_ns ||
 	    (o->share < LEAST_SHARE && n->share < LEAST_SHARE))
@@ -265,6 +280,15 @@ static const struct profile_line *find_line(const struct profile *p, uint32_t fu
 	return NULL;
 }
 
+/* Of a function that is called again and again, only the lines that happen to last are seen. */
+static bool are_entries_seen(const struct comparison *c, const struct diff_item *function)
+{
+	const struct profile *o = c->old_side->profile, *n = c->new_side->profile;
+
+	return profile_is_counted(&o->functions[function->old_function].sums) &&
+	       profile_is_counted(&n->functions[function->new_function].sums);
+}
+
 static void compare_line(struct comparison *c, const struct diff_item *function,
 			 const struct profile_line *old_line, const struct profile_line *new_line)
 {
@@ -272,7 +296,7 @@ static void compare_line(struct comparison *c, const struct diff_item *function,
 
 	item.old_line = old_line->line;
 	item.new_line = new_line->line;
-	measure(c, &old_line->sums, &new_line->sums, true, &item);
+	measure(c, &old_line->sums, &new_line->sums, are_entries_seen(c, function), &item);
 	judge(c, &item);
 	add_line(c, &item);
 }

@@ -8,9 +8,11 @@
  * Compared is the time for each call. A function whose calls can't be counted (see
  * trace_profile.h) is compared by the calls of what calls it, and so on; so is one with fewer than
  * 10. Each line is compared by the calls that its function is compared by; where there are none, by
- * how often it was entered itself. What can't be compared so, and waited for at least 80 % of its
- * time, is compared by the number of its waits, which are exact whatever is seen; with
- * s = 1 / sqrt(N) below.
+ * how often it was entered itself, unless its function is called too often to count. What can't be
+ * compared so, and waited for at least 80 % of its time, 4 ms at a time or more on average, is
+ * compared by the number of its waits, which are exact whatever is seen. Below, s is then
+ * sqrt((longest / R - 1) / N), the most that the standard error of what lies between 0 and the
+ * longest can be, and 1 / sqrt(N) at least.
  *
  * With R = T / N, time and calls of a trace, t and n those of its m = 32 slices, the standard error
  * of R, as a part of R, is that of a ratio estimator:
@@ -25,7 +27,9 @@
  *
  * and by more than both intervals of looking together, and took 0.1 % of the time observed in one
  * of the two at least. (The 25 % are for what differs from one run to the next for other reasons
- * than the program, mostly how busy the machine was.)
+ * than the program, mostly how busy the machine was. Where others had the CPU for a part r of the
+ * time in which the program's threads could have run, in one of the two, 1.25 becomes
+ * 1.25 (1 + r), and by waits, which what others wait for lengthens, 1.25 / (1 - r).)
  *
  * What is only in one trace is shown when it took 0.1 % of its time and the source text of the
  * other one has no such function, or no such line; otherwise when it took 0.5 %, and would, had it

@@ -295,7 +295,7 @@ int trace_refresh(struct trace *t)
 	    version != t->data_version) {
 		trace_forget_names(t);
 		trace_forget_waits(t);
-		t->features_known = 0;
+		t->provenance_known = 0;
 	}
 	t->data_version = version;
 	return trace_error(t, code);

@@ -29,8 +29,7 @@ struct trace {
 	int data_version;		     /* as of the last refresh, 0: none yet */
 	sqlite3_stmt *seeks[TRACE_N_SEEKS];
 	sqlite3_stmt *block_lines, *block_gil; /* of trace_lines.c, likewise */
-	/* bool: what traces of earlier programs lack; looked up at the first seek */
-	int features_known, has_depth_index, has_place_index, has_provenance;
+	int provenance_known, has_provenance;  /* bool: looked up at its first use */
 };
 
 void trace_free(struct trace *t);

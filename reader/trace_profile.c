@@ -345,6 +345,8 @@ static void take_wait(struct reduction *r, const struct trace_wait *w)
 			continue;
 		lines[id].sums.wait_ns += (double)w->total_ns;
 		lines[id].sums.n_waits += w->n;
+		if ((double)w->longest_ns > lines[id].sums.longest_wait_ns)
+			lines[id].sums.longest_wait_ns = (double)w->longest_ns;
 	}
 }
 
@@ -414,6 +416,8 @@ static void gather(struct profile *p)
 		f->sums.ns += l->sums.ns;
 		f->sums.wait_ns += l->sums.wait_ns;
 		f->sums.n_waits += l->sums.n_waits;
+		if (l->sums.longest_wait_ns > f->sums.longest_wait_ns)
+			f->sums.longest_wait_ns = l->sums.longest_wait_ns;
 		for (size_t s = 0; s < PROFILE_SLICES; s++)
 			f->sums.slice_ns[s] += l->sums.slice_ns[s];
 	}
@@ -425,10 +429,14 @@ static int measure_interval(struct builder *b, const struct trace_line *lines, s
 	struct trace_summary summary;
 	uint64_t n_looks = 0;
 	int r = trace_summarise(b->trace, &summary), r_looks;
-	double running_ns = (double)summary.observed_ns;
+	double running_ns = (double)summary.observed_ns, ready_ns = 0;
 
-	for (size_t i = 0; i < n_lines; i++)
+	for (size_t i = 0; i < n_lines; i++) {
 		running_ns -= (double)lines[i].wait_ns + (double)lines[i].ready_ns;
+		ready_ns += (double)lines[i].ready_ns;
+	}
+	if (running_ns > 0)
+		b->profile.starved = ready_ns / (running_ns + ready_ns);
 	r_looks = trace_counter(b->trace, COUNTER_SNAPSHOTS, &n_looks);
 	if (n_looks && running_ns > 0)
 		b->profile.interval_ns = running_ns / (double)n_looks;

@@ -33,6 +33,7 @@ struct profile_sums {
 	/* Waits for something of a millisecond or more, without idle ones: these are exact. */
 	double wait_ns;
 	uint64_t n_waits;
+	double longest_wait_ns;
 	double slice_ns[PROFILE_SLICES];
 	uint32_t slice_n[PROFILE_SLICES];
 };
@@ -61,6 +62,8 @@ struct profile {
 	size_t n_lines;
 	double observed_ns; /* all threads together */
 	double interval_ns; /* between two looks at a running thread, on average; 0: not known */
+	/* Of the time in which threads could have run, the part in which others had the CPU. */
+	double starved;
 	uint64_t n_lost_blocks;
 };
 

@@ -13,6 +13,7 @@
 #include "common/provenance_codec.h"
 #include "common/wait_codec.h"
 #include "common/xalloc.h"
+#include "reader/trace_lines.h"
 #include "reader/trace_private.h"
 
 enum seek {
@@ -22,13 +23,12 @@ enum seek {
 	NEXT_DEPTH, /* the next lowest_depth that any block of a thread has */
 	NEXT_BLOCK_OF_DEPTH,
 	PREVIOUS_BLOCK_OF_DEPTH,
-	NEXT_BLOCK_UP_TO_DEPTH, /* where there is no index */
-	PREVIOUS_BLOCK_UP_TO_DEPTH,
 	NEXT_ENTERING,
 	PREVIOUS_ENTERING,
 	NEXT_LINE,
 	BLOCK_DATA,
 	BLOCK_WAITS,
+	BLOCK_OFF,
 	BLOCK_PROVENANCE,
 	NEXT_WAITING,
 	PREVIOUS_WAITING,
@@ -72,65 +72,27 @@ static const char *const seek_sql[N_SEEKS] = {
 		   " WHERE thread = ?1 AND lowest_depth > ?2",
     [NEXT_BLOCK_OF_DEPTH] = OF_DEPTH AFTER ASCENDING,
     [PREVIOUS_BLOCK_OF_DEPTH] = OF_DEPTH BEFORE DESCENDING,
-    [NEXT_BLOCK_UP_TO_DEPTH] = OF_THREAD "lowest_depth <= ?5 AND " AFTER ASCENDING,
-    [PREVIOUS_BLOCK_UP_TO_DEPTH] = OF_THREAD "lowest_depth <= ?5 AND " BEFORE DESCENDING,
     [NEXT_ENTERING] = ENTERING " AND lines.block > ?4 ORDER BY lines.block LIMIT 1",
     [PREVIOUS_ENTERING] = ENTERING " AND lines.block < ?4 ORDER BY lines.block DESC LIMIT 1",
     [NEXT_LINE] = "SELECT min(line) FROM lines INDEXED BY lines_by_place"
 		  " WHERE file = ?1 AND line >= ?2 AND entries IS NOT 0",
     [BLOCK_DATA] = "SELECT data FROM blocks WHERE id = ?1",
     [BLOCK_WAITS] = "SELECT waits FROM blocks WHERE id = ?1",
+    [BLOCK_OFF] = "SELECT file, line, self_ns, wait_ns, ready_ns FROM lines"
+		  " WHERE block = ?1 AND (wait_ns > 0 OR ready_ns > 0)",
     [BLOCK_PROVENANCE] = "SELECT provenance FROM blocks WHERE id = ?1",
     [NEXT_WAITING] = WAITING " AND block > ?4 ORDER BY block LIMIT 1",
     [PREVIOUS_WAITING] = WAITING " AND block < ?4 ORDER BY block DESC LIMIT 1",
     [BLOCK_WAITED] = "SELECT total(total_ns) FROM waits WHERE block = ?1 AND state = 0",
 };
 
-/* The same without the index; %s: what tells that a line was entered. */
-#define ENTERING_SLOWLY                                                  \
-	OF_THREAD "EXISTS (SELECT 1 FROM lines WHERE block = blocks.id " \
-		  "AND file = ?5 AND line = ?6 AND entries IS NOT 0) AND "
-
-static int has_row(struct trace *t, const char *sql)
-{
-	auto_stmt sqlite3_stmt *st = NULL;
-
-	return trace_prepare(t, sql, &st) == 0 && trace_next_row(t, st) == 1;
-}
-
-static void look_up_features(struct trace *t)
-{
-	if (t->features_known)
-		return;
-	t->features_known = 1;
-	t->has_depth_index =
-	    has_row(t, "SELECT 1 FROM sqlite_schema WHERE name = 'blocks_by_depth'");
-	t->has_place_index =
-	    has_row(t, "SELECT 1 FROM sqlite_schema WHERE name = 'lines_by_place'");
-	t->has_provenance =
-	    has_row(t, "SELECT 1 FROM pragma_table_info('blocks') WHERE name = 'provenance'");
-}
-
-static int prepare_slowly(struct trace *t, enum seek which)
-{
-	return trace_prepare(t,
-			     which == NEXT_ENTERING ? ENTERING_SLOWLY AFTER ASCENDING
-						    : ENTERING_SLOWLY BEFORE DESCENDING,
-			     &t->seeks[which]);
-}
-
 /* A statement to bind and step; what it gave before is over. */
 static int get_seek(struct trace *t, enum seek which, sqlite3_stmt **ret)
 {
 	int r = 0;
 
-	if (!t->seeks[which]) {
-		look_up_features(t);
-		if (!t->has_place_index && (which == NEXT_ENTERING || which == PREVIOUS_ENTERING))
-			r = prepare_slowly(t, which);
-		else
-			r = trace_prepare(t, seek_sql[which], &t->seeks[which]);
-	}
+	if (!t->seeks[which])
+		r = trace_prepare(t, seek_sql[which], &t->seeks[which]);
 	if (r < 0)
 		return r;
 	*ret = t->seeks[which];
@@ -265,7 +227,6 @@ int trace_block_at_depth(struct trace *t, const struct block_row *from, enum dir
 			 uint32_t max_depth, struct block_row *ret)
 {
 	enum seek of_depth = way == FORWARDS ? NEXT_BLOCK_OF_DEPTH : PREVIOUS_BLOCK_OF_DEPTH;
-	enum seek up_to = way == FORWARDS ? NEXT_BLOCK_UP_TO_DEPTH : PREVIOUS_BLOCK_UP_TO_DEPTH;
 	struct block_row row = {0}, best = {0};
 	int64_t depth = -1;
 	int found = 0, r;
@@ -278,9 +239,6 @@ int trace_block_at_depth(struct trace *t, const struct block_row *from, enum dir
 		*ret = row;
 		return 1;
 	}
-	look_up_features(t);
-	if (!t->has_depth_index)
-		return block_of_depth(t, from, way, up_to, max_depth, ret);
 	while ((r = next_depth(t, from->thread, &depth)) == 1 && depth <= max_depth) {
 		r = block_of_depth(t, from, way, of_depth, (uint32_t)depth, &row);
 		if (r < 0)
@@ -328,6 +286,15 @@ int trace_decode_block(struct trace *t, int64_t id, struct block_decoder **ret)
 	return r;
 }
 
+static void look_for_provenance(struct trace *t)
+{
+	auto_stmt sqlite3_stmt *st = NULL;
+	const char *sql = "SELECT 1 FROM pragma_table_info('blocks') WHERE name = 'provenance'";
+
+	t->provenance_known = 1;
+	t->has_provenance = trace_prepare(t, sql, &st) == 0 && trace_next_row(t, st) == 1;
+}
+
 int trace_decode_provenance(struct trace *t, int64_t id, uint32_t n_events,
 			    struct provenance_runs *ret)
 {
@@ -335,7 +302,8 @@ int trace_decode_provenance(struct trace *t, int64_t id, uint32_t n_events,
 	int r;
 
 	*ret = (struct provenance_runs){0};
-	look_up_features(t);
+	if (!t->provenance_known)
+		look_for_provenance(t);
 	if (!t->has_provenance)
 		return 0;
 	r = get_seek(t, BLOCK_PROVENANCE, &st);
@@ -402,6 +370,26 @@ int trace_decode_waits(struct trace *t, int64_t id, struct wait_list *ret)
 	return r;
 }
 
+int trace_block_off(struct trace *t, int64_t id, struct line_sums *ret)
+{
+	sqlite3_stmt *st;
+	int r = get_seek(t, BLOCK_OFF, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, id);
+	while ((r = trace_next_row(t, st)) == 1) {
+		struct trace_line *l = line_sums_get(ret, (uint32_t)sqlite3_column_int64(st, 0),
+						     sqlite3_column_int(st, 1));
+
+		l->self_ns += trace_column_u64(st, 2);
+		l->wait_ns += trace_column_u64(st, 3);
+		l->ready_ns += trace_column_u64(st, 4);
+	}
+	sqlite3_reset(st);
+	return r;
+}
+
 /* --- lines --- */
 
 /* The first line from `line` on that is entered somewhere. */
@@ -423,25 +411,6 @@ static int next_line(struct trace *t, uint32_t file, int32_t line, int32_t *ret)
 	return r == 1 && *ret < line ? -EBADMSG : r;
 }
 
-static int lines_run_slowly(struct trace *t, uint32_t file, int32_t **ret, size_t *ret_n)
-{
-	auto_stmt sqlite3_stmt *st = NULL;
-	size_t cap = 0;
-	int r = trace_prepare(t,
-			      "SELECT DISTINCT line FROM lines"
-			      " WHERE file = ? AND entries IS NOT 0 ORDER BY line",
-			      &st);
-
-	if (r < 0)
-		return r;
-	sqlite3_bind_int64(st, 1, file);
-	while ((r = trace_next_row(t, st)) == 1) {
-		*ret = xgrow(*ret, &cap, *ret_n + 1, sizeof(**ret));
-		(*ret)[(*ret_n)++] = sqlite3_column_int(st, 0);
-	}
-	return r;
-}
-
 int trace_lines_run(struct trace *t, uint32_t file, int32_t **ret, size_t *ret_n)
 {
 	size_t cap = 0;
@@ -450,9 +419,6 @@ int trace_lines_run(struct trace *t, uint32_t file, int32_t **ret, size_t *ret_n
 
 	*ret = NULL;
 	*ret_n = 0;
-	look_up_features(t);
-	if (!t->has_place_index)
-		return lines_run_slowly(t, file, ret, ret_n);
 	while ((r = next_line(t, file, line, &line)) == 1) {
 		*ret = xgrow(*ret, &cap, *ret_n + 1, sizeof(**ret));
 		(*ret)[(*ret_n)++] = line;
@@ -464,20 +430,8 @@ int trace_lines_run(struct trace *t, uint32_t file, int32_t **ret, size_t *ret_n
 
 int trace_line_ran(struct trace *t, uint32_t file, int32_t line)
 {
-	auto_free int32_t *lines = NULL;
 	int32_t found;
-	size_t n;
-	int r;
+	int r = next_line(t, file, line, &found);
 
-	look_up_features(t);
-	if (t->has_place_index) {
-		r = next_line(t, file, line, &found);
-		return r == 1 ? found == line : r;
-	}
-	r = trace_lines_run(t, file, &lines, &n);
-	for (size_t i = 0; i < n; i++) {
-		if (lines[i] == line)
-			return 1;
-	}
-	return r < 0 ? r : 0;
+	return r == 1 ? found == line : r;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct block_decoder;
+struct line_sums;
 struct provenance_runs;
 struct trace;
 struct wait_list;
@@ -66,6 +67,12 @@ int trace_decode_provenance(struct trace *t, int64_t id, uint32_t n_events,
 
 /* A block's waits, none when it has none. The same; free with wait_list_done(), also on error. */
 int trace_decode_waits(struct trace *t, int64_t id, struct wait_list *ret);
+
+/*
+ * Of the lines on which a block's thread was off the CPU: self_ns, wait_ns and ready_ns, as the
+ * line index has them. Returns 0 or a negative errno.
+ */
+int trace_block_off(struct trace *t, int64_t id, struct line_sums *ret);
 
 /* For how long a block's thread waited in it for something. Returns 0 or a negative errno. */
 int trace_block_waited(struct trace *t, int64_t id, double *ret_ns);

@@ -20,6 +20,7 @@
 #include "common/provenance_codec.h"
 #include "common/wait_codec.h"
 #include "common/xalloc.h"
+#include "reader/block_split.h"
 #include "reader/place_table.h"
 #include "reader/trace.h"
 #include "reader/trace_waits.h"
@@ -39,6 +40,7 @@ struct stretch {
 	enum thread_activity activity;
 	struct wait_kind wait;
 	uint64_t wait_number; /* two waits for the same are two stretches */
+	struct time_split split;
 };
 
 struct walk {
@@ -51,24 +53,27 @@ struct walk {
 	bool is_damaged;
 	struct place_table *places;
 	enum thread_activity running; /* what a thread does that does not wait */
-	uint64_t n_waits;
 	/* Of the thread at hand. */
 	uint64_t at_ns;	 /* all before is told, or part of the stretch */
 	uint64_t end_ns; /* of the interval */
 	struct stack stack;
 	struct stretch stretch;
 	/* Of the block at hand. */
+	uint64_t n_blocks;  /* its number */
 	uint32_t n_decoded; /* events */
 	struct provenance_runs provenance;
-	int event_provenance; /* of the one that is told; -1: none is */
-	uint32_t *place_of;   /* of each of its lines */
+	bool is_event;	    /* what is told */
+	uint32_t *place_of; /* of each of its lines */
 	size_t cap_place_of;
-	uint32_t *pushed;
-	size_t cap_pushed;
-	struct stack entry; /* the stack at at_ns, before it is told */
-	struct wait_list waits;
-	size_t wait; /* those before are over */
-	enum thread_activity otherwise;
+	const uint32_t *pool; /* lines that its events push, and as places */
+	uint32_t *pool_places;
+	size_t cap_pool_places;
+	struct stack entry;		/* the stack at at_ns, before it is told */
+	enum thread_activity otherwise; /* than in its waits */
+	bool is_plain;			/* it does just that, all the time */
+	struct block_split split;
+	uint32_t *split_of; /* of each place of the block: its line there */
+	size_t cap_split_of;
 };
 
 const struct walk_place *walk_place(const struct walk *w, uint32_t id)
@@ -86,21 +91,35 @@ bool walk_is_entering(const struct walk *w)
 	return w->is_entering;
 }
 
-int walk_provenance(const struct walk *w)
+uint64_t walk_block_number(const struct walk *w)
 {
-	return w->event_provenance;
+	return w->n_blocks;
 }
 
-/* --- telling --- */
+int walk_provenance(const struct walk *w)
+{
+	if (!w->is_event)
+		return -1;
+	return (int)provenance_runs_find(&w->provenance, w->n_decoded - 1).provenance;
+}
 
-static int told(struct walk *w, int r)
+const struct time_split *walk_split(const struct walk *w)
+{
+	return &w->stretch.split;
+}
+
+/* --- telling ---
+ *
+ * Inline is what is done for each event. */
+
+static inline int told(struct walk *w, int r)
 {
 	if (r < 0)
 		w->is_stopped = true;
 	return r < 0 ? r : 0;
 }
 
-static int tell_stretch(struct walk *w)
+static inline int tell_stretch(struct walk *w)
 {
 	struct stretch *s = &w->stretch;
 	bool is_gap = s->what == GAP, is_empty = s->what == NOTHING || s->start_ns >= w->at_ns;
@@ -119,15 +138,18 @@ static int tell_stretch(struct walk *w)
 					 waits ? &s->wait : NULL));
 }
 
-static void stack_push(struct stack *s, const uint32_t *places, uint32_t n)
+static inline void stack_push(struct stack *s, const uint32_t *places, uint32_t n)
 {
-	if (s->depth + n > s->cap)
-		s->places = xgrow(s->places, &s->cap, s->depth + n, sizeof(*s->places));
+	uint32_t depth = s->depth;
+
+	s->depth += n;
+	if (s->depth > s->cap)
+		s->places = xgrow(s->places, &s->cap, s->depth, sizeof(*s->places));
 	for (uint32_t i = 0; i < n; i++)
-		s->places[s->depth++] = places[i];
+		s->places[depth + i] = places[i];
 }
 
-static int change(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t n)
+static inline int change(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t n)
 {
 	int r = tell_stretch(w);
 
@@ -141,7 +163,7 @@ static int change(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t
 }
 
 /* Go on to time_ns, with the same stack. */
-static int pass(struct walk *w, uint64_t time_ns, enum thread_activity activity)
+static inline int pass(struct walk *w, uint64_t time_ns, enum thread_activity activity)
 {
 	int r;
 
@@ -149,8 +171,10 @@ static int pass(struct walk *w, uint64_t time_ns, enum thread_activity activity)
 		r = tell_stretch(w);
 		if (r < 0)
 			return r;
-		w->stretch =
-		    (struct stretch){.what = TIME, .start_ns = w->at_ns, .activity = activity};
+		w->stretch.what = TIME;
+		w->stretch.start_ns = w->at_ns;
+		w->stretch.activity = activity;
+		w->stretch.split = (struct time_split){0};
 	}
 	w->at_ns = time_ns;
 	return 0;
@@ -163,7 +187,7 @@ static int pass_wait(struct walk *w, uint64_t time_ns, const struct wait_kind *k
 	enum thread_activity activity =
 	    kind->state == WAIT_FOR_CPU ? ACTIVITY_READY : ACTIVITY_WAITING;
 	bool is_same = w->stretch.what == TIME && w->stretch.activity == activity &&
-		       w->stretch.wait_number == w->n_waits;
+		       w->stretch.wait_number == w->split.n_waits;
 	int r = is_same ? 0 : tell_stretch(w);
 
 	if (r < 0)
@@ -177,7 +201,8 @@ static int pass_wait(struct walk *w, uint64_t time_ns, const struct wait_kind *k
 		w->stretch.what = TIME;
 		w->stretch.start_ns = w->at_ns;
 		w->stretch.activity = activity;
-		w->stretch.wait_number = w->n_waits;
+		w->stretch.wait_number = w->split.n_waits;
+		w->stretch.split = (struct time_split){0};
 	}
 	w->at_ns = time_ns;
 	return 0;
@@ -206,23 +231,16 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* A wait that goes on from the block before is the one that was told there. */
-static void begin_wait(struct walk *w)
+static enum split_kind split_kind(const struct walk *w, const struct wait_item *item)
 {
-	const struct wait_item *item = &w->waits.items[w->wait];
-	bool goes_on = w->wait == 0 && item->flags & WAIT_BEGAN_BEFORE;
-
-	if (!goes_on)
-		w->n_waits++;
+	if (!item)
+		return SPLIT_ON_CPU;
+	return w->split.waits.kinds[item->kind].state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
 }
 
-static uint64_t wait_end(const struct block_row *row, const struct wait_item *item)
+static uint32_t split_line(const struct walk *w, const struct stack *s)
 {
-	uint64_t start_ns = least(row->first_ns + item->start_ns, row->last_ns);
-
-	if (item->flags & WAIT_GOES_ON || item->length_ns > row->last_ns - start_ns)
-		return row->last_ns;
-	return start_ns + item->length_ns;
+	return s->depth ? w->split_of[s->places[s->depth - 1]] : SPLIT_NO_LINE;
 }
 
 /* Go on to time_ns, which is not after the block's end. */
@@ -230,70 +248,91 @@ static int pass_in_block(struct walk *w, const struct block_row *row, uint64_t t
 {
 	int r = 0;
 
-	while (r == 0 && w->at_ns < time_ns && w->wait < w->waits.n_items) {
-		const struct wait_item *item = &w->waits.items[w->wait];
-		uint64_t start_ns = least(row->first_ns + item->start_ns, time_ns);
-		uint64_t end_ns = wait_end(row, item);
+	if (w->is_plain && w->at_ns < time_ns) {
+		uint64_t ns = w->otherwise == ACTIVITY_ON_CPU ? time_ns - w->at_ns : 0;
 
-		if (w->at_ns < start_ns)
-			r = pass(w, start_ns, w->otherwise);
-		if (r == 0 && w->at_ns < time_ns && w->at_ns < end_ns)
-			r = pass_wait(w, least(end_ns, time_ns), &w->waits.kinds[item->kind]);
-		if (w->at_ns < end_ns)
-			break;
-		if (++w->wait < w->waits.n_items)
-			begin_wait(w);
-	}
-	if (r == 0 && w->at_ns < time_ns)
 		r = pass(w, time_ns, w->otherwise);
+		w->stretch.split.ns[SPLIT_ON_CPU] += ns;
+		return r;
+	}
+	while (r == 0 && w->at_ns < time_ns) {
+		uint64_t start_ns = w->at_ns, end_ns = time_ns;
+		const struct wait_item *item = block_split_find(&w->split, row, start_ns, &end_ns);
+
+		r = item ? pass_wait(w, end_ns, &w->split.waits.kinds[item->kind])
+			 : pass(w, end_ns, w->otherwise);
+		if (r == 0 && w->otherwise != ACTIVITY_UNKNOWN)
+			block_split_add(&w->split, split_line(w, &w->stack), split_kind(w, item),
+					end_ns - start_ns, &w->stretch.split);
+	}
 	return r;
 }
 
-/* Without its waits, it is not known what the thread did. */
-static void load_waits(struct walk *w, const struct block_row *row)
+/* The same before at_ns, where nothing is told. */
+static void skip_in_block(struct walk *w, const struct block_row *row, uint64_t start_ns,
+			  uint64_t time_ns)
 {
-	int r;
+	struct time_split skipped = {0};
 
-	wait_list_done(&w->waits);
-	w->waits = (struct wait_list){0};
-	w->wait = 0;
+	while (start_ns < time_ns && w->otherwise != ACTIVITY_UNKNOWN) {
+		uint64_t end_ns = time_ns;
+		const struct wait_item *item = block_split_find(&w->split, row, start_ns, &end_ns);
+
+		block_split_add(&w->split, split_line(w, &w->entry), split_kind(w, item),
+				end_ns - start_ns, &skipped);
+		start_ns = end_ns;
+	}
+}
+
+/* Without its waits, it is not known what the thread did. */
+static void load_waits(struct walk *w, const struct block_row *row, const struct block_decoder *d)
+{
 	w->otherwise = w->running;
-	if (w->running == ACTIVITY_UNKNOWN)
-		return;
-	r = trace_decode_waits(w->trace, row->id, &w->waits);
-	if (r < 0) {
-		wait_list_done(&w->waits);
-		w->waits = (struct wait_list){0};
+	if (w->running != ACTIVITY_UNKNOWN && block_split_load(&w->split, w->trace, row, d) < 0) {
 		w->otherwise = ACTIVITY_UNKNOWN;
 		w->is_damaged = true;
 	}
-	if (w->waits.n_items)
-		begin_wait(w);
+	w->is_plain = !w->split.waits.n_items && !w->split.n_lines;
+}
+
+static uint32_t find_split_line(const struct walk *w, uint32_t place)
+{
+	const struct walk_place *p = walk_place(w, place);
+
+	return block_split_line(&w->split, p->file, p->line);
 }
 
 static void load_entry(struct walk *w, const struct block_decoder *d)
 {
 	uint32_t n_lines, depth;
+	size_t n_pool;
 	const struct block_line *lines = block_decoder_lines(d, &n_lines);
 	const uint32_t *start = block_decoder_stack(d, &depth);
 
 	w->place_of =
 	    xgrow(w->place_of, &w->cap_place_of, (size_t)n_lines + 1, sizeof(*w->place_of));
-	for (uint32_t i = 0; i < n_lines; i++)
-		w->place_of[i] = place_table_find(w->places, lines[i]);
+	for (uint32_t i = 0; i < n_lines; i++) {
+		uint32_t place = place_table_find(w->places, lines[i]);
+
+		w->place_of[i] = place;
+		w->split_of =
+		    xgrow(w->split_of, &w->cap_split_of, (size_t)place + 1, sizeof(*w->split_of));
+		w->split_of[place] = find_split_line(w, place);
+	}
 	w->entry.depth = 0;
 	for (uint32_t i = 0; i < depth; i++)
 		stack_push(&w->entry, &w->place_of[start[i]], 1);
+	w->pool = block_decoder_pool(d, &n_pool);
+	w->pool_places =
+	    xgrow(w->pool_places, &w->cap_pool_places, n_pool + 1, sizeof(*w->pool_places));
+	for (size_t i = 0; i < n_pool; i++)
+		w->pool_places[i] = w->place_of[w->pool[i]];
 }
 
-/* The places that an event pushes; lent until the next event. */
-static const uint32_t *pushed_places(struct walk *w, const struct block_event *e)
+/* The places that an event pushes; lent until the next block. */
+static const uint32_t *pushed_places(const struct walk *w, const struct block_event *e)
 {
-	if (e->n_pushed > w->cap_pushed)
-		w->pushed = xgrow(w->pushed, &w->cap_pushed, e->n_pushed, sizeof(*w->pushed));
-	for (uint32_t i = 0; i < e->n_pushed; i++)
-		w->pushed[i] = w->place_of[e->pushed[i]];
-	return w->pushed;
+	return w->pool_places + (e->pushed - w->pool);
 }
 
 /* From the stack that was told to that of the block. */
@@ -317,26 +356,31 @@ static int enter(struct walk *w)
 static int skip_to_entry(struct walk *w, const struct block_row *row, struct block_decoder *d,
 			 struct block_event *event)
 {
+	uint64_t from_ns = row->first_ns;
 	int r;
 
 	while ((r = block_decoder_next(d, event)) == 1 &&
 	       event->offset_ns < w->at_ns - row->first_ns) {
 		const uint32_t *places = pushed_places(w, event);
 
+		skip_in_block(w, row, from_ns, row->first_ns + event->offset_ns);
+		from_ns = row->first_ns + event->offset_ns;
 		w->entry.depth -= event->pop;
 		stack_push(&w->entry, places, event->n_pushed);
 		w->n_decoded++;
 	}
+	if (r >= 0)
+		skip_in_block(w, row, from_ns, w->at_ns);
 	return r;
 }
 
-static int tell_event(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t n)
+static inline int tell_event(struct walk *w, uint32_t pop, const uint32_t *places, uint32_t n)
 {
 	int r;
 
-	w->event_provenance = provenance_runs_find(&w->provenance, w->n_decoded - 1).provenance;
+	w->is_event = true;
 	r = change(w, pop, places, n);
-	w->event_provenance = -1;
+	w->is_event = false;
 	return r;
 }
 
@@ -378,13 +422,14 @@ static int walk_block(struct walk *w, const struct block_row *row)
 
 	if (r < 0)
 		return r;
+	w->n_blocks++;
 	w->n_decoded = 0;
 	r = trace_decode_block(w->trace, row->id, &d);
 	if (r == 0) {
 		provenance_runs_done(&w->provenance);
 		trace_decode_provenance(w->trace, row->id, block_decoder_n_events(d),
 					&w->provenance);
-		load_waits(w, row);
+		load_waits(w, row, d);
 		load_entry(w, d);
 		r = walk_events(w, row, d);
 	}
@@ -477,7 +522,6 @@ int walk_trace(struct trace *t, const struct selection *s, const struct walk_cal
 	    .calls = calls,
 	    .ctx = ctx,
 	    .running = ACTIVITY_UNKNOWN,
-	    .event_provenance = -1,
 	};
 	int r = trace_has_edges(t);
 
@@ -489,11 +533,12 @@ int walk_trace(struct trace *t, const struct selection *s, const struct walk_cal
 	if (ret)
 		*ret = w.totals;
 	place_table_free(w.places);
-	wait_list_done(&w.waits);
 	provenance_runs_done(&w.provenance);
 	free(w.stack.places);
 	free(w.entry.places);
 	free(w.place_of);
-	free(w.pushed);
+	free(w.pool_places);
+	block_split_done(&w.split);
+	free(w.split_of);
 	return r;
 }

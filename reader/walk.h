@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reader/block_split.h"
 #include "reader/selection.h"
 #include "reader/thread_state.h"
 #include "reader/trace_seek.h"
@@ -85,5 +86,12 @@ size_t walk_n_places(const struct walk *w);
 bool walk_is_entering(const struct walk *w);
 /* In an on_change: how the event is known (see spot_provenance()); -1: it is none. */
 int walk_provenance(const struct walk *w);
+/* In an on_change: as long as this stays the same, what lies at the same address is the same. */
+uint64_t walk_block_number(const struct walk *w);
+/*
+ * In an on_time: what the thread did in truth, in sum. Waits too short to be told one by one are in
+ * it, so that sums are those of the line index. All zeros when the trace does not know.
+ */
+const struct time_split *walk_split(const struct walk *w);
 
 #endif

@@ -195,9 +195,18 @@ static void add_off(struct line_totals *line, enum wait_state state, uint64_t ns
 		line->wait_ns += ns;
 }
 
+/* As events have it, so that a line is never off the CPU for longer than it took. */
+static uint64_t stored_time(const struct block_builder *b, uint64_t time_ns)
+{
+	if (time_ns <= b->first_ns)
+		return b->first_ns;
+	return b->first_ns + ((time_ns - b->first_ns) >> BLOCK_TIME_SHIFT << BLOCK_TIME_SHIFT);
+}
+
 /* What of it lies after the last event. Returns whether that is anything. */
 static bool clip(const struct block_builder *b, uint64_t *start_ns, uint64_t end_ns)
 {
+	*start_ns = stored_time(b, *start_ns);
 	if (*start_ns < b->first_ns + b->last_offset_ns)
 		*start_ns = b->first_ns + b->last_offset_ns;
 	return b->depth > 0 && end_ns > *start_ns;
@@ -214,13 +223,13 @@ static struct waits_undo list_wait(struct block_builder *b, uint64_t start_ns, u
 
 void block_builder_off(struct block_builder *b, const struct off_stretch *off)
 {
-	uint64_t start_ns = off->start_ns;
+	uint64_t start_ns = off->start_ns, end_ns = stored_time(b, off->end_ns);
 
-	if (!clip(b, &start_ns, off->end_ns))
+	if (!clip(b, &start_ns, end_ns))
 		return;
-	add_off(&source_at(b, b->depth - 1)->totals, off->state, off->end_ns - start_ns);
+	add_off(&source_at(b, b->depth - 1)->totals, off->state, end_ns - start_ns);
 	if (off->end_ns - off->start_ns >= b->min_wait_ns)
-		list_wait(b, start_ns, off->end_ns, off, false);
+		list_wait(b, start_ns, end_ns, off, false);
 }
 
 static void encode_lines(const struct block_builder *b, uint64_t last_ns, uint64_t off_ns,

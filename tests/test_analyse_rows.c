@@ -326,6 +326,7 @@ START_TEST(shares_add_up_and_gaps_are_told_apart)
 	assert_has(text, "(not in followed code)\n");
 	assert_has(text, "    4.00 s         ");
 	assert_has(text, "(not observed: gaps)\n");
+	assert_has(text, "no gaps, 4.00 s not observed\n");
 	json = RUN(cmd_analyse, EXIT_OK, "--json");
 	assert_has(json, "\"unobserved_ns\": 4000000000,\n");
 }

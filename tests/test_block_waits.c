@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/block_codec.h"
 #include "common/cleanup.h"
 #include "common/pack.h"
 #include "recorder/block_builder.h"
 
-#define MS	 NS_PER_MS
-#define FIRST_NS (1000 * MS)
+#define MS NS_PER_MS
+/* Of the times that events have. */
+#define EVENT_UNIT_NS (1u << BLOCK_TIME_SHIFT)
+#define FIRST_NS      (1000 * MS)
 /* Both ends of a wait as it is stored are rounded down. */
 #define UNIT_NS (UINT64_C(1) << WAIT_TIME_SHIFT)
 
@@ -166,13 +169,13 @@ START_TEST(a_short_one_only_counts_for_its_line)
 	auto_block struct finished_block f = {0};
 	struct off_stretch o = off(1, 2);
 
-	o.end_ns -= 1;
+	o.end_ns -= EVENT_UNIT_NS;
 	block_builder_off(b, &o);
 	encode(b, 20, NULL, &f);
 	ck_assert_ptr_null(f.waits);
 	ck_assert_uint_eq(f.waits_mark, 0);
 	ck_assert_uint_eq(f.n_wait_totals, 0);
-	ck_assert_uint_eq(find_line(&f, 10)->wait_ns, MS - 1);
+	ck_assert_uint_eq(find_line(&f, 10)->wait_ns, MS - EVENT_UNIT_NS);
 }
 END_TEST
 
@@ -400,6 +403,12 @@ START_TEST(undoing_restores_the_sums)
 }
 END_TEST
 
+/* A moment as blocks have it. */
+static uint64_t stored(uint64_t time_ns)
+{
+	return FIRST_NS + (time_ns - FIRST_NS) / EVENT_UNIT_NS * EVENT_UNIT_NS;
+}
+
 /* Random stretches and steps: whatever comes, all three tell the same. */
 START_TEST(sums_agree_with_items)
 {
@@ -422,13 +431,16 @@ START_TEST(sums_agree_with_items)
 		o.reason = seed >> 21 & 3;
 		o.idle = seed >> 23 & 1;
 		block_builder_off(b, &o);
-		wait_ns += o.end_ns - o.start_ns;
-		listed_ns += o.end_ns - o.start_ns >= WAIT_LISTED_NS ? o.end_ns - o.start_ns : 0;
+		wait_ns += stored(o.end_ns) - stored(o.start_ns);
+		if (o.end_ns - o.start_ns >= WAIT_LISTED_NS)
+			listed_ns += stored(o.end_ns) - stored(o.start_ns);
 		at_ns = o.end_ns;
 	}
 	block_builder_encode(b, at_ns, NULL, packer, &(struct stored_block){0}, &f);
-	for (size_t i = 0; i < f.n_lines; i++)
+	for (size_t i = 0; i < f.n_lines; i++) {
+		ck_assert_uint_le(f.lines[i].wait_ns + f.lines[i].ready_ns, f.lines[i].self_ns);
 		lines_ns += f.lines[i].wait_ns + f.lines[i].ready_ns;
+	}
 	ck_assert_uint_eq(lines_ns, wait_ns);
 	for (size_t i = 0; i < f.n_wait_totals; i++)
 		listed_ns -= f.wait_totals[i].total_ns;

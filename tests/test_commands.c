@@ -143,7 +143,7 @@ START_TEST(the_hottest_lines_come_first)
 
 	assert_has(text, "a test, PID 42, Python 3.11.2");
 	assert_has(text, "5.00 s recorded, 2 threads");
-	assert_has(text, "0.01 % dropped; 1 gap, 500 ms in all");
+	assert_has(text, "0.01 % dropped; 1 gap, 500 ms not observed");
 	first = strstr(text, "a;b.py:5  pass\n");
 	second = strstr(text, "a;b.py:?  (line unknown)\n");
 	third = strstr(text, "a;b.py:3  return x\n");
@@ -194,6 +194,8 @@ START_TEST(info_says_all_for_people)
 	assert_has(text, "Followed     walt\n");
 	assert_has(text, "Started      2025-11-23 01:00:00 +0100 (CET)\n");
 	assert_has(text, "Span         5.00 s; stopped\n");
+	assert_has(text, "Threads      2: 1 (TID ");
+	assert_has(text, ", 2 (TID ");
 	assert_has(text, "Rate         5,000/s asked, 4,000/s reached\n");
 	assert_has(text, "Snapshots    20,000\n");
 	assert_has(text, "Cut          3 (0.01 %): depth 3\n");
@@ -212,6 +214,9 @@ START_TEST(info_says_all_for_programs)
 	    "\"command\": \"python3 -c \\\"a\\\\b\\\"\"",
 	    "\"python\": \"3.11.2\"",
 	    "\"threads\": 2,",
+	    "\"thread_list\": [\n    {\n      \"thread\": 1,\n      \"native_id\": ",
+	    "\"first_s\": 0.",
+	    "\"last_s\": null",
 	    "\"duration_s\": 5.000000,",
 	    "\"snapshots\": 20000,",
 	    "\"snapshots_per_s\": 4000.000,",
@@ -241,6 +246,19 @@ static void run_sql(const char *sql)
 	ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 }
+
+START_TEST(gaps_that_overlap_count_once)
+{
+	auto_free char *text = NULL;
+
+	/* By another 250 ms at its end, and one within it. */
+	run_sql("INSERT INTO gaps (thread, start_ns, end_ns, reason, lost)"
+		" SELECT 1, start_ns + 250000000, end_ns + 250000000, reason, 0 FROM gaps"
+		" UNION SELECT 2, start_ns + 1, end_ns - 1, reason, 0 FROM gaps");
+	text = run(&cmd_info, EXIT_OK, NULL, NULL);
+	assert_has(text, "Gaps         3, 750 ms in all, 7 transitions");
+}
+END_TEST
 
 START_TEST(a_trace_without_an_end_is_told)
 {
@@ -334,6 +352,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_table_fits_its_terminal, 0, 3);
 	tcase_add_test(tc, info_says_all_for_people);
 	tcase_add_test(tc, info_says_all_for_programs);
+	tcase_add_test(tc, gaps_that_overlap_count_once);
 	tcase_add_test(tc, a_trace_without_an_end_is_told);
 	tcase_add_test(tc, what_was_deleted_is_told);
 	tcase_add_test(tc, wrong_options_are_usage_errors);

@@ -596,39 +596,6 @@ START_TEST(calls_are_left_both_ways)
 }
 END_TEST
 
-/* Traces of earlier programs have neither the indexes nor the column. */
-static void drop_indexes(void)
-{
-	auto_free char *path = xasprintf("%s/trace.db", folder);
-	sqlite3 *db = NULL;
-
-	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
-	ck_assert_int_eq(sqlite3_exec(db, "DROP INDEX lines_by_place; DROP INDEX blocks_by_depth;",
-				      NULL, NULL, NULL),
-			 SQLITE_OK);
-	sqlite3_close(db);
-}
-
-START_TEST(traces_without_indexes_work_too)
-{
-	seed = 99;
-	write_random();
-	drop_indexes();
-	open_all();
-	follow(_i);
-	for (int n = 0; n < N_MOVEMENTS; n++) {
-		size_t i = go_to_any(), expected;
-		enum direction way = random_below(2) ? FORWARDS : BACKWARDS;
-		uint32_t depth = random_below(positions[i].depth + 1), file = 1;
-		struct stop stop = {.files = &file, .n_files = 1, .line = 7};
-
-		expected = find_depth(i, way, depth);
-		ck_assert_int_eq(cursor_next(cursor, way, depth), expected != SIZE_MAX);
-		assert_run(go_to_any(), way, &stop);
-	}
-}
-END_TEST
-
 START_TEST(endings_and_gaps_are_told)
 {
 	BEGIN;
@@ -845,7 +812,6 @@ int main(void)
 	suite_add_tcase(suite, prepared_tc);
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, traces_without_indexes_work_too, 0, N_THREADS + 1);
 	tcase_add_test(tc, news_are_seen_after_a_refresh);
 	tcase_add_test(tc, a_reader_that_lets_go_lets_the_files_shrink);
 	tcase_add_test(tc, a_damaged_block_is_stepped_over);

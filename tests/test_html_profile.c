@@ -94,6 +94,8 @@ START_TEST(sums_are_those_of_the_index)
 	for (size_t i = 0; i < n; i++) {
 		ck_assert_uint_eq(sum(p, -1, lines[i].line), lines[i].self_ns);
 		ck_assert_uint_eq(sum(p, PROFILE_VISITS, lines[i].line), lines[i].visits);
+		ck_assert_uint_eq(sum(p, PROFILE_WAITING, lines[i].line), lines[i].wait_ns);
+		ck_assert_uint_eq(sum(p, PROFILE_READY, lines[i].line), lines[i].ready_ns);
 	}
 }
 END_TEST

@@ -14,8 +14,8 @@
 
 #include "common/cleanup.h"
 #include "common/xalloc.h"
-#include "reader/call_tree.h"
 #include "tests/support/trace_records.h"
+#include "tests/support/whole_sums.h"
 
 #define N_EVENTS 200000
 
@@ -269,7 +269,7 @@ START_TEST(a_trace_cut_off_anywhere_gives_what_is_left)
 	ck_assert_int_eq(stat(path, &st), 0);
 	for (size_t cut = 0; cut < (size_t)st.st_size; cut += (size_t)st.st_size / 23) {
 		struct trace_summary summary;
-		struct call_tree *tree = NULL;
+		struct whole_sums sums;
 		struct trace_line *lines = NULL;
 		struct trace *t = NULL;
 		size_t n_lines;
@@ -281,10 +281,9 @@ START_TEST(a_trace_cut_off_anywhere_gives_what_is_left)
 		ck_assert(trace_is_damaged(t) || cut + 4096 > (size_t)st.st_size);
 		trace_summarise(t, &summary);
 		trace_sum_lines(t, &lines, &n_lines);
-		call_tree_new(t, NULL, &tree);
-		if (tree->n_nodes > best)
-			best = tree->n_nodes;
-		call_tree_free(tree);
+		whole_sums_read(t, &sums);
+		if (sums.n_nodes > best)
+			best = sums.n_nodes;
 		free(lines);
 		trace_close(t);
 	}
@@ -295,17 +294,16 @@ END_TEST
 START_TEST(a_damaged_block_costs_only_itself)
 {
 	auto_free char *path = xasprintf("%s/trace.db", folder);
-	struct call_tree *tree = NULL;
+	struct whole_sums sums;
 	struct trace *t = NULL;
 
 	write_whole();
 	run_sql(path, "UPDATE blocks SET data = zeroblob(length(data)) WHERE id = 2");
 	ck_assert_int_eq(try_open(folder, &t), 0);
-	ck_assert_int_eq(call_tree_new(t, NULL, &tree), -EBADMSG);
-	ck_assert_uint_eq(tree->totals.n_lost_blocks, 1);
-	ck_assert_uint_eq(tree->totals.n_lost_events, 65536);
-	ck_assert_uint_gt(tree->n_nodes, 100);
-	call_tree_free(tree);
+	ck_assert_int_eq(whole_sums_read(t, &sums), -EBADMSG);
+	ck_assert_uint_eq(sums.totals.n_lost_blocks, 1);
+	ck_assert_uint_eq(sums.totals.n_lost_events, 65536);
+	ck_assert_uint_gt(sums.n_nodes, 100);
 	trace_close(t);
 }
 END_TEST
@@ -326,7 +324,7 @@ START_TEST(rows_that_make_no_sense_do_no_harm)
 	auto_free char *path = xasprintf("%s/trace.db", folder);
 	struct trace_gaps gaps[N_GAP_REASONS];
 	struct trace_summary summary;
-	struct call_tree *tree = NULL;
+	struct whole_sums sums;
 	struct trace_line *lines = NULL;
 	struct trace *t = NULL;
 	uint64_t start, end;
@@ -339,8 +337,7 @@ START_TEST(rows_that_make_no_sense_do_no_harm)
 	trace_span(t, &start, &end);
 	trace_sum_gaps(t, gaps);
 	trace_sum_lines(t, &lines, &n);
-	call_tree_new(t, NULL, &tree);
-	call_tree_free(tree);
+	whole_sums_read(t, &sums);
 	free(lines);
 	trace_close(t);
 }

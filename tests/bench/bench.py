@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -400,6 +401,17 @@ def reading_time(command, trace, cold):
 READINGS = {"info": 0.3, "analyse": 0.3, "analyse --since 10.5% --until 90.5%": 1}
 
 
+# Those that decode every event, and how many of them a second of CPU time.
+DECODING = {"export --format collapsed": 20e6, "analyse --by function": None}
+
+
+def decoding_rate(command, trace, transitions):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run(TRACKEXEC, *command.split(), trace)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return transitions / (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
 def measure_reading(options, report):
     report.head(f"{'':66}warm      cold   (medians of {2 * options.repeat + 1}, in seconds)")
     with tempfile.TemporaryDirectory(prefix="trackexec-bench-") as folder:
@@ -416,6 +428,13 @@ def measure_reading(options, report):
                 if transitions == options.transitions:
                     report.goal(f"{command}, warm", median(warm), goal_s, unit="s", digits=3)
                     report.goal(f"{command}, cold", median(cold), goal_s, unit="s", digits=3)
+        for command, goal in DECODING.items():
+            rates = [decoding_rate(command, trace, transitions)
+                     for _ in range(options.repeat)]
+            report.row(f"{command:40} {median(rates):13,.0f} events/s of CPU", command=command,
+                       rates=rates)
+            if goal:
+                report.goal(f"{command}, events/s of CPU", median(rates), goal, higher=True, digits=0)
 
 
 # ---- 8: threads that sleep

@@ -71,7 +71,9 @@ static int copy_middle(const char *folder, unsigned long n)
 	    " WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < %lu)"
 	    " SELECT thread, first_ns + n * %llu, last_ns + n * %llu, lowest_depth, n_events, data"
 	    " FROM i, blocks WHERE id = %d;"
-	    "INSERT INTO blocks SELECT %lu, thread, first_ns + %llu, last_ns + %llu, lowest_depth,"
+	    "INSERT INTO blocks (id, thread, first_ns, last_ns, lowest_depth, n_events, data, "
+	    "waits)"
+	    " SELECT %lu, thread, first_ns + %llu, last_ns + %llu, lowest_depth,"
 	    " n_events, data, waits FROM last;"
 	    "UPDATE meta SET value = value + %llu WHERE key = 'end_ns';"
 	    "COMMIT",

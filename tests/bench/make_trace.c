@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * make_trace FOLDER [TRANSITIONS]: write a trace as a tight-call program would give it when
- * sampled as fast as possible (default 50 million transitions), through the real writer. Prints
- * the writer's cost and the trace's size per transition. For measuring the writer and the reader.
+ * make_trace FOLDER [TRANSITIONS [STACKS]]: write a trace as a tight-call program would give it
+ * when sampled as fast as possible (default 50 million transitions), through the real writer. With
+ * STACKS, a multiple of 10000, it goes between so many distinct stacks, all as often. Prints the
+ * writer's cost and the trace's size per transition. For measuring the writer and the reader.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -116,6 +117,19 @@ static void push(struct stack *s, uint32_t function, uint32_t line)
 	};
 }
 
+/* Four deep, each with its own lines. */
+static struct stack any_of(uint32_t n_stacks)
+{
+	struct stack s = {.depth = 0};
+	uint32_t which = random_below(n_stacks);
+
+	push(&s, PROGRAM, 1);
+	push(&s, MAIN, which % 100);
+	push(&s, RUN_A, which / 100 % 100);
+	push(&s, STEP, which / 10000);
+	return s;
+}
+
 /* One of about 20 states, 3 to 6 deep. */
 static struct stack random_stack(void)
 {
@@ -135,12 +149,12 @@ static struct stack random_stack(void)
 	return s;
 }
 
-static struct stack next_stack(uint64_t i, uint64_t n)
+static struct stack next_stack(uint64_t i, uint64_t n, uint32_t n_stacks)
 {
 	struct stack s = {.depth = 0};
 
 	if (i > 0 && i < n - 1 && i != n / 3 * 2)
-		return random_stack();
+		return n_stacks ? any_of(n_stacks) : random_stack();
 	push(&s, PROGRAM, i == n - 1 ? 2 : i > 0);
 	if (i > 0 && i < n - 1)
 		push(&s, RARELY, 0);
@@ -157,7 +171,7 @@ static uint32_t common_depth(const struct stack *a, const struct stack *b)
 	return n;
 }
 
-static void put_stacks(struct trace_writer *w, uint64_t n, uint64_t *now_ns)
+static void put_stacks(struct trace_writer *w, uint64_t n, uint32_t n_stacks, uint64_t *now_ns)
 {
 	auto_free struct record_stack *record =
 	    xcalloc(1, sizeof(*record) + MAX_DEPTH * sizeof(record->frames[0]));
@@ -170,7 +184,7 @@ static void put_stacks(struct trace_writer *w, uint64_t n, uint64_t *now_ns)
 		uint32_t keep;
 
 		*now_ns += INTERVAL_MIN_NS + random_below(INTERVAL_JITTER_NS);
-		next = next_stack(i, n);
+		next = next_stack(i, n, n_stacks);
 		keep = common_depth(&last, &next);
 		if (keep == last.depth && keep == next.depth)
 			continue;
@@ -235,7 +249,8 @@ static void report(uint64_t n, uint64_t cpu_ns, const char *folder)
 
 int main(int argc, char **argv)
 {
-	uint64_t n = DEFAULT_TRANSITIONS, start_ns = NS_PER_S, now_ns = start_ns, cpu_ns;
+	uint64_t n = DEFAULT_TRANSITIONS, n_stacks = 0, start_ns = NS_PER_S, now_ns = start_ns,
+		 cpu_ns;
 	struct record_counters counters = {
 	    .h = {.size = sizeof(counters), .kind = RECORD_COUNTERS}};
 	struct record_thread thread = {
@@ -244,15 +259,16 @@ int main(int argc, char **argv)
 	struct trace_writer *w;
 	int r;
 
-	if (argc < 2 || argc > 3 || (argc == 3 && parse_count(argv[2], UINT32_MAX, &n) < 0)) {
-		fprintf(stderr, "usage: make_trace FOLDER [TRANSITIONS]\n");
+	if (argc < 2 || argc > 4 || (argc > 2 && parse_count(argv[2], UINT32_MAX, &n) < 0) ||
+	    (argc > 3 && parse_count(argv[3], INT32_MAX, &n_stacks) < 0)) {
+		fprintf(stderr, "usage: make_trace FOLDER [TRANSITIONS [STACKS]]\n");
 		return 2;
 	}
 	w = create(argv[1], start_ns);
 	put(w, &thread.h);
 	put_codes(w, start_ns);
 	cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
-	put_stacks(w, n, &now_ns);
+	put_stacks(w, n, (uint32_t)n_stacks, &now_ns);
 	counters.h.time_ns = now_ns;
 	counters.snapshots = n;
 	put(w, &counters.h);

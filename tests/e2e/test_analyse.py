@@ -100,7 +100,7 @@ class Phases(unittest.TestCase):
                 self.assertIn(durations["count"] - (len(began) or 1), (0, 1))
                 # A busy machine can make a sleep longer, but not half of them by much.
                 self.assertGreater(durations["p50_ns"], seconds * 1e9 * 0.98)
-                self.assertLess(durations["p50_ns"], seconds * 1e9 * 1.1)
+                self.assertLess(durations["p50_ns"], seconds * 1e9 * 1.5)
                 self.assertGreaterEqual(durations["max_ns"], durations["p50_ns"] * 0.98)
                 if name != "once":
                     self.assertLess(min(abs(durations["max_unix_s"] - when) for when in began),
@@ -112,12 +112,9 @@ class Phases(unittest.TestCase):
         for key in ("self_ns", "on_cpu_ns", "wait_ns", "ready_ns"):
             if any(row[key] is None for row in lines.values()):
                 continue
-            of_lines = sum(row[key] for row in lines.values())
-            of_functions = sum(row[key] for row in functions.values())
             with self.subTest(key=key):
-                self.assertLess(abs(of_lines - of_functions), 1e6 + of_lines / 1000)
-        self.assertEqual(sum(row["self_ns"] for row in lines.values()),
-                         sum(row["self_ns"] for row in functions.values()))
+                self.assertEqual(sum(row[key] for row in lines.values()),
+                                 sum(row[key] for row in functions.values()))
         if self.unobserved_ns < 1e6:
             called = sum(name == "sleep_first" for _, name in self.phases)
             self.assertIn(functions["sleep_first"]["calls"] - called, (0, 1))
@@ -134,8 +131,9 @@ class Phases(unittest.TestCase):
         half = f"@{self.phases[len(self.phases) // 2][0]:.6f}"
         first, second = self.rows("--until", half), self.rows("--since", half)
         for line, row in whole.items():
-            parts = sum(part[line]["self_ns"] for part in (first, second) if line in part)
-            self.assertLess(abs(parts - row["self_ns"]), 1000)
+            for key in ("self_ns", "on_cpu_ns", "wait_ns", "ready_ns"):
+                parts = sum(part[line][key] or 0 for part in (first, second) if line in part)
+                self.assertEqual(parts, row[key] or 0)
 
     def test_formats_agree(self):
         rows = self.rows()
@@ -263,8 +261,9 @@ class Phases(unittest.TestCase):
 
     def test_damage_is_told_and_the_rest_shown(self):
         # So short a recording can have a single block: the damaged one comes behind it.
-        path = self.copy("INSERT INTO blocks SELECT id + 1, thread, last_ns, last_ns + 1000000, "
-                         "lowest_depth, 1, substr(data, 1, length(data) / 2), NULL FROM blocks "
+        path = self.copy("INSERT INTO blocks (id, thread, first_ns, last_ns, lowest_depth, "
+                         "n_events, data) SELECT id + 1, thread, last_ns, last_ns + 1000000, "
+                         "lowest_depth, 1, substr(data, 1, length(data) / 2) FROM blocks "
                          "WHERE id = (SELECT max(id) FROM blocks)")
         done = analyse("--by", "function", path, status=NO_TRACE)
         self.assertIn("sleep_first", done.stdout)

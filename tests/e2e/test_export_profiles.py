@@ -77,7 +77,9 @@ class Profiles(unittest.TestCase):
         cls.trace = cls.recording.trace
         answer = json.loads(trackexec("analyse", "-j", "-l", "100000", cls.trace))
         cls.has_edges = answer["edges"]
-        cls.lines = {line["line"]: line["self_ns"] for line in answer["lines"] if line["self_ns"]}
+        # Wall time, and where it is known, on-CPU time and time waited.
+        cls.lines = {line["line"]: (line["self_ns"], line["on_cpu_ns"], line["wait_ns"])
+                     [:3 if cls.has_edges else 1] for line in answer["lines"] if line["self_ns"]}
 
     @unittest.skipUnless(shutil.which("protoc"), "the protobuf compiler is not there")
     def test_pprof_is_what_analyse_says(self):
@@ -88,15 +90,18 @@ class Profiles(unittest.TestCase):
         self.assertEqual(profile.strings[0], "")
         # pprof would shorten names that equal it, such as <module>.
         self.assertFalse([f for f in profile.functions.values() if f["system_name"]])
-        lines = collections.Counter()
+        lines, on_cpu = collections.Counter(), collections.Counter()
         threads = set()
         for places, values, labels in profile.samples():
             lines[places[0][1]] += values["wall"]
-            self.assertLessEqual(values.get("cpu", 0), values["wall"])
+            on_cpu[places[0][1]] += values.get("cpu", 0)
             self.assertEqual(labels["process"], json.loads(
                 trackexec("info", "--json", self.trace))["name"])
             threads.add(labels["thread"])
-        self.assertEqual(lines, self.lines)
+        self.assertEqual(lines, {line: times[0] for line, times in self.lines.items()})
+        if self.has_edges:
+            self.assertEqual({line: on_cpu[line] for line in lines},
+                             {line: times[1] for line, times in self.lines.items()})
         self.assertGreater(len(threads), 3)
 
     @unittest.skipUnless(shutil.which("protoc"), "the protobuf compiler is not there")
@@ -149,7 +154,7 @@ class Profiles(unittest.TestCase):
         for stack in self.recording.collapsed():
             frames, _, microseconds = stack.rpartition(" ")
             expected[frames.rpartition(";")[2].split(":")[-2]] += int(microseconds)
-        self.assertEqual(sum(functions.values()), sum(self.lines.values()))
+        self.assertEqual(sum(functions.values()), sum(times[0] for times in self.lines.values()))
         for name, microseconds in expected.items():
             # Each stack of the collapsed format is rounded.
             self.assertAlmostEqual(functions[name] / 1000, microseconds, delta=500, msg=name)
@@ -167,7 +172,7 @@ class Profiles(unittest.TestCase):
                 self.assertEqual(rest, source[number])
                 number += 1
                 if costs[0]:
-                    lines[number] = costs[0]
+                    lines[number] = tuple(costs)
         self.assertEqual(lines, self.lines)
         called = {line: name for line, text in enumerate(source, 1)
                   for name in re.findall(r"# call:(\w+)$", text)}

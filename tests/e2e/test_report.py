@@ -71,6 +71,7 @@ class Recorded(unittest.TestCase):
 
 @unittest.skipIf(NO_BROWSER, NO_BROWSER)
 class Page(Recorded):
+    maxDiff = None
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -115,6 +116,28 @@ class Page(Recorded):
             self.assertEqual(sums.get(key, (0, 0)), (self_ns, visits), key)
         self.assertEqual(sum(ns for ns, _ in expected.values()),
                          sum(sums[key][0] for key in expected))
+
+    def test_what_lines_did_is_what_analyse_says(self):
+        """Waits too short to be listed are in it."""
+        answer = json.loads(trackexec("analyse", "--json", "-l", 100000, self.trace))
+        if not answer["edges"]:
+            self.skipTest("this machine does not tell when a thread is on a CPU")
+        expected = {f"{line['file']}:{line['line']}":
+                    [line["on_cpu_ns"], line["ready_ns"], line["wait_ns"]]
+                    for line in answer["lines"] if line["self_ns"]}
+        shown = self.browser.run("""
+            const model = readModel(), data = model.data, sums = {};
+            const classes = [CLASS.ON_CPU, CLASS.READY, CLASS.WAITING];
+            for (let i = 0; i < data.nCells; i++) {
+                const place = data.nodePlace[data.cellNode[i]];
+                const key = `${model.pathOf(place)}:${data.placeLine[place] || "None"}`;
+                const at = classes.indexOf(data.states[data.cellState[i]].class);
+                if (at >= 0 && data.cellNode[i])
+                    (sums[key] ||= [0, 0, 0])[at] += data.cellValue[i];
+            }
+            return sums;
+        """)
+        self.assertEqual(shown, expected)
 
     def test_sums_are_those_of_export(self):
         collapsed = trackexec("export", "--format", "collapsed", self.trace)
@@ -238,10 +261,15 @@ class Page(Recorded):
     def test_waits_are_listed_one_by_one(self):
         self.browser.click("#waits-by label:nth-child(2)")
         rows = self.browser.run(ROWS % "#waits-box")
-        self.assertEqual(len([row for row in rows if row[0].startswith(("15", "14"))]), 3)
+        slept = [row for row in rows if "time.sleep(0.15)" in row[-1] and row[3] == "sleep 150 ms"]
+        # On a busy machine the recorder may miss the begin of one.
+        self.assertIn(len(slept), (1, 2, 3), rows)
+        longest = self.browser.run("return Math.max(...readModel().data.waits.map((w) => w.length))")
         self.browser.click("#waits-box .link")
         start, end = self.browser.run("return readModel().interval()")
-        self.assertAlmostEqual((end - start) / 1e9, 0.15, delta=0.02)
+        # Whole slices.
+        self.assertGreaterEqual(end - start, longest)
+        self.assertLess(end - start, longest + 0.02e9)
 
     def test_the_tree_is_walked_by_keys(self):
         self.browser.run("document.querySelector('#tree-box [tabindex=\"0\"]').focus()")

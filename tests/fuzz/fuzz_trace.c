@@ -13,7 +13,6 @@
 
 #include "common/cleanup.h"
 #include "common/xalloc.h"
-#include "reader/call_tree.h"
 #include "reader/export.h"
 #include "reader/now.h"
 #include "reader/selection.h"
@@ -24,6 +23,7 @@
 #include "reader/cursor.h"
 #include "reader/trace.h"
 #include "tests/support/trace_records.h"
+#include "tests/support/whole_sums.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -151,7 +151,7 @@ static void read_all(const char *path)
 {
 	struct trace_gaps gaps[N_GAP_REASONS];
 	struct trace_summary summary;
-	struct call_tree *tree = NULL;
+	struct whole_sums sums;
 	struct now now;
 	struct trace_wait *waits = NULL;
 	struct trace_line *lines = NULL;
@@ -176,10 +176,9 @@ static void read_all(const char *path)
 	}
 	now_read(t, &now);
 	now_done(&now);
-	call_tree_new(t, NULL, &tree);
+	whole_sums_read(t, &sums);
 	if (trace_file_source(t, 1, &text, &n) == 0)
 		free(text);
-	call_tree_free(tree);
 	free(lines);
 	free(waits);
 	move_around(t);

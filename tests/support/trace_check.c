@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/support/trace_check.h"
+#include "tests/support/whole_sums.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -8,7 +9,6 @@
 
 #include "common/cleanup.h"
 #include "common/xalloc.h"
-#include "reader/call_tree.h"
 
 static void fail(const char *what, const char *why)
 {
@@ -98,16 +98,14 @@ static void check_rows(const char *folder)
 void check_integrity(const char *folder)
 {
 	struct trace *t = check_open(folder);
-	struct call_tree *tree = NULL;
+	struct whole_sums sums;
 	struct trace_line *lines = NULL;
-	uint64_t in_tree = 0, in_index = 0;
+	uint64_t in_index = 0;
 	size_t n = 0;
 
 	check_rows(folder);
-	if (call_tree_new(t, NULL, &tree) < 0)
+	if (whole_sums_read(t, &sums) < 0)
 		fail(folder, "a block cannot be decoded");
-	for (size_t i = 1; i < tree->n_nodes; i++)
-		in_tree += tree->nodes[i].self_ns;
 	if (trace_sum_lines(t, &lines, &n) < 0)
 		fail(folder, "no lines");
 	for (size_t i = 0; i < n; i++) {
@@ -115,10 +113,9 @@ void check_integrity(const char *folder)
 		if (!trace_get_file(t, lines[i].file))
 			fail(folder, "a line of no file");
 	}
-	if (in_tree != in_index)
+	if (sums.in_frames_ns != in_index)
 		fail(folder, "blocks and line index differ");
 	free(lines);
-	call_tree_free(tree);
 	trace_close(t);
 }
 
