@@ -5,87 +5,24 @@
  * between sections they tell what they see. Names and files of code objects are read from the
  * target's memory as for looks: the shim keeps each of them for as long as it is told of.
  */
-#include <errno.h>
-#include <stdlib.h>
+#include "recorder/sampler_precise.h"
+
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/xalloc.h"
 #include "recorder/follow.h"
-#include "recorder/sampler_private.h"
-#include "recorder/shim_ring.h"
-
-/* The shim takes us to be gone when this is over. We renew it early, but may rest for a second. */
-#define WANTED_NS (3 * NS_PER_S)
-#define RENEW_NS  (100 * NS_PER_MS)
 
 /* Not more often is the list of threads read for the sake of a new one. */
 #define LIST_NS (10 * NS_PER_MS)
 
-/* While records come, the ring is read at least this often: much fits into it, but not all. */
-#define BUSY_NS	    (500 * NS_PER_MS)
-#define BUSY_NAP_NS (10 * NS_PER_MS)
-
-/* A section that has told no line by then is at where it began. */
-#define ENTERED_NS (100 * NS_PER_MS)
-
-/* Read at a time, and in one poll: more than a ring holds. */
-#define CHUNK	    256
-#define MAX_RECORDS (1u << 18)
-
-/* Threads are found by their number in the shim, code by its address; others take their places. */
-#define THREAD_SLOTS 256
-#define CODE_SLOTS   16384
-#define MAX_DEPTH    1024
-
-struct precise_frame {
-	uint64_t id;
-	uint32_t code;	  /* as announced; 0: not followed */
-	uint32_t n_shown; /* followed ones up to this */
-	int32_t line;
-};
-
-struct precise_thread {
-	uint32_t number; /* 0: none */
-	uint64_t python_id;
-	uint32_t native_id;
-	struct track *track; /* NULL: not found, or no section is open */
-	struct precise_frame *frames;
-	size_t n, cap;
-	size_t n_base;	   /* frames below the section, when it was told last */
-	uint64_t base;	   /* the innermost of them; 0: not known */
-	int32_t base_line; /* of the statement that begins a section */
-	enum provenance provenance;
-	bool is_entered;     /* and nothing else happened in the section */
-	uint64_t entered_ns; /* the begin is still to be told, if not with its first line; 0: no */
-	uint32_t n_told;     /* followed frames that are as they were told */
-	uint64_t told_ns;
-};
-
-struct precise_code {
-	uint64_t addr; /* 0: none */
-	uint32_t id;   /* 0: not followed, or not readable */
-};
-
-struct sampler_precise {
-	struct shim_ring *ring;
-	uint64_t renew_ns;
-	enum shim_wanted wanted;
-	uint64_t came_ns; /* the last record */
-	struct precise_thread threads[THREAD_SLOTS];
-	struct precise_code codes[CODE_SLOTS];
-	uint64_t told_ns; /* the last event */
-	size_t n_open;	  /* sections */
-	struct record_frame *shown;
-	size_t shown_cap;
-	struct shim_record records[CHUNK];
-};
+#define MAX_DEPTH 1024
 
 /* --- code objects --- */
 
 static struct precise_code *code_slot(struct sampler_precise *p, uint64_t addr)
 {
-	return &p->codes[(addr >> 4 ^ addr >> 18) % CODE_SLOTS];
+	return &p->codes[(addr >> 4 ^ addr >> 18) % PRECISE_CODES];
 }
 
 static uint32_t load_code(struct sampler *s, uint64_t addr, uint64_t now_ns)
@@ -120,7 +57,7 @@ static uint32_t find_code(struct sampler *s, uint64_t addr, uint64_t now_ns)
 
 static struct precise_thread *find_thread(struct sampler_precise *p, uint32_t number)
 {
-	struct precise_thread *th = &p->threads[number % THREAD_SLOTS];
+	struct precise_thread *th = &p->threads[number % PRECISE_THREADS];
 
 	return number && th->number == number ? th : NULL;
 }
@@ -135,8 +72,7 @@ static struct track *find_track(struct sampler *s, const struct precise_thread *
 	return t ? t : sampler_add_told(s, th->python_id, th->native_id);
 }
 
-/* The section ends, or what is known of it does. */
-static void end_section(struct sampler *s, struct precise_thread *th, uint64_t time_ns)
+void precise_end_section(struct sampler *s, struct precise_thread *th, uint64_t time_ns)
 {
 	if (!th->track)
 		return;
@@ -246,8 +182,7 @@ static void tell(struct sampler *s, struct precise_thread *th, uint64_t time_ns)
 		th->n_told = 0;
 }
 
-/* A section whose first line is not told, or not yet: so far it is where it began. */
-static void tell_enter(struct sampler *s, struct precise_thread *th)
+void precise_tell_enter(struct sampler *s, struct precise_thread *th)
 {
 	uint64_t time_ns = th->entered_ns;
 
@@ -260,12 +195,12 @@ static void tell_enter(struct sampler *s, struct precise_thread *th)
 
 static void on_thread(struct sampler *s, const struct shim_record *r)
 {
-	struct precise_thread *th = &s->precise->threads[r->thread % THREAD_SLOTS];
+	struct precise_thread *th = &s->precise->threads[r->thread % PRECISE_THREADS];
 
 	if (!r->thread)
 		return;
 	if (th->number != r->thread || th->python_id != r->value) {
-		end_section(s, th, th->told_ns);
+		precise_end_section(s, th, th->told_ns);
 		th->base = 0;
 	}
 	th->number = r->thread;
@@ -368,18 +303,7 @@ static void on_return(struct sampler *s, struct precise_thread *th, const struct
 	tell(s, th, r->value);
 }
 
-/* It can't be later than that it was read, whatever it says. */
-static void check_time(struct shim_record *r, uint64_t *now_ns)
-{
-	if (r->kind == SHIM_THREAD || r->kind == SHIM_FRAME || r->kind == SHIM_CALL ||
-	    r->value <= *now_ns)
-		return;
-	*now_ns = clock_monotonic_ns();
-	if (r->value > *now_ns)
-		r->value = *now_ns;
-}
-
-static void on_record(struct sampler *s, const struct shim_record *r, uint64_t now_ns)
+void precise_take(struct sampler *s, const struct shim_record *r, uint64_t now_ns)
 {
 	struct precise_thread *th = find_thread(s->precise, r->thread);
 
@@ -394,7 +318,7 @@ static void on_record(struct sampler *s, const struct shim_record *r, uint64_t n
 	if (!th)
 		return;
 	if (!(r->kind == SHIM_LINE && r->frame == th->base))
-		tell_enter(s, th);
+		precise_tell_enter(s, th);
 	th->entered_ns = 0;
 	switch (r->kind) {
 	case SHIM_FRAME:
@@ -418,198 +342,27 @@ static void on_record(struct sampler *s, const struct shim_record *r, uint64_t n
 		on_return(s, th, r);
 		break;
 	case SHIM_LEAVE:
-		end_section(s, th, r->value);
+		precise_end_section(s, th, r->value);
 		break;
 	default:
 		break;
 	}
 }
 
-/* Records are missing: what is open can't be told on, until its stack is told again. */
-static void note_lost(struct sampler *s, uint64_t lost, uint64_t now_ns)
+void precise_note_lost(struct sampler *s, uint64_t lost, uint64_t now_ns)
 {
 	struct sampler_precise *p = s->precise;
 
 	s->counters.section_lost += lost;
-	for (size_t i = 0; i < THREAD_SLOTS; i++) {
+	for (size_t i = 0; i < PRECISE_THREADS; i++) {
 		struct precise_thread *th = &p->threads[i];
 		struct track *t = th->track;
 
 		th->base = 0;
 		if (!t)
 			continue;
-		end_section(s, th, th->told_ns);
+		precise_end_section(s, th, th->told_ns);
 		sampler_emit_thread_gap(s, t, th->told_ns, now_ns, GAP_SECTION_OVERRUN, lost);
 		lost = 0;
 	}
-}
-
-/* --- the ring --- */
-
-static void use_ring(struct sampler *s, struct shim_ring *ring)
-{
-	struct sampler_precise *p = s->precise;
-	const char *text = s->config->packages_text;
-
-	if (!p)
-		p = s->precise = xcalloc(1, sizeof(*p));
-	for (size_t i = 0; i < THREAD_SLOTS; i++) {
-		end_section(s, &p->threads[i], p->threads[i].told_ns);
-		p->threads[i].number = 0;
-	}
-	memset(p->codes, 0, sizeof(p->codes));
-	shim_ring_close(p->ring);
-	p->ring = ring;
-	p->renew_ns = 0;
-	shim_ring_set_packages(ring, s->config->follow == FOLLOW_ALL   ? "*"
-				     : s->config->follow == FOLLOW_OWN ? ""
-				     : text			       ? text
-								       : "");
-}
-
-static void renew(const struct sampler *s, uint64_t now_ns)
-{
-	struct sampler_precise *p = s->precise;
-	enum shim_wanted wanted = atomic_load_explicit(&s->is_shim_exact, memory_order_relaxed)
-				      ? SHIM_WANT_EXACT
-				      : SHIM_WANT_PRECISE;
-
-	if (now_ns < p->renew_ns && wanted == p->wanted)
-		return;
-	p->renew_ns = now_ns + RENEW_NS;
-	shim_ring_want(p->ring, wanted, now_ns + WANTED_NS);
-	p->wanted = wanted;
-}
-
-bool sampler_precise_has_told(const struct sampler *s, const struct track *t)
-{
-	const struct sampler_precise *p = s->precise;
-	struct shim_record r;
-
-	if (!p)
-		return false;
-	for (unsigned i = 0; i < CHUNK; i++) {
-		const struct precise_thread *th;
-
-		if (!shim_ring_peek(p->ring, i, &r))
-			return false;
-		th = &p->threads[r.thread % THREAD_SLOTS];
-		if (r.kind == SHIM_THREAD
-			? r.value == t->id.python_id
-			: th->number != r.thread || th->python_id == t->id.python_id)
-			return true;
-	}
-	return true;
-}
-
-/* Of sections in which nothing else has been told so far. */
-static void tell_entered(struct sampler *s)
-{
-	for (size_t i = 0; i < THREAD_SLOTS; i++) {
-		struct precise_thread *th = &s->precise->threads[i];
-
-		if (th->entered_ns && th->track &&
-		    clock_monotonic_ns() - th->entered_ns > ENTERED_NS)
-			tell_enter(s, th);
-	}
-}
-
-/* Waits that were over by now can be told. */
-static void told_until(struct sampler *s, uint64_t now_ns)
-{
-	for (size_t i = 0; i < THREAD_SLOTS; i++) {
-		const struct precise_thread *th = &s->precise->threads[i];
-
-		if (th->track)
-			sampler_told_until(s, th->track, now_ns);
-	}
-}
-
-void sampler_precise_poll(struct sampler *s, uint64_t now_ns)
-{
-	struct shim_ring *offered =
-	    atomic_load_explicit(&s->offered_shim, memory_order_relaxed)
-		? atomic_exchange_explicit(&s->offered_shim, NULL, memory_order_acquire)
-		: NULL;
-	struct sampler_precise *p;
-	uint64_t lost, n_read = 0;
-	size_t n;
-
-	if (offered)
-		use_ring(s, offered);
-	p = s->precise;
-	if (!p)
-		return;
-	renew(s, now_ns);
-	do {
-		n = shim_ring_read(p->ring, now_ns, p->records, CHUNK, &lost);
-		if (lost)
-			note_lost(s, lost, now_ns);
-		for (size_t i = 0; i < n; i++) {
-			check_time(&p->records[i], &now_ns);
-			on_record(s, &p->records[i], now_ns);
-		}
-		n_read += n;
-	} while ((n || lost) && n_read < MAX_RECORDS);
-	s->counters.section_records += n_read;
-	if (n_read)
-		p->came_ns = now_ns;
-	if (!p->n_open)
-		return;
-	tell_entered(s);
-	told_until(s, now_ns);
-}
-
-uint64_t sampler_precise_nap_ns(const struct sampler *s, uint64_t now_ns)
-{
-	const struct sampler_precise *p = s->precise;
-
-	return p && now_ns - p->came_ns < BUSY_NS ? BUSY_NAP_NS : UINT64_MAX;
-}
-
-uint64_t sampler_precise_told_ns(const struct sampler *s)
-{
-	return s->precise ? s->precise->told_ns : 0;
-}
-
-void sampler_precise_forget(struct sampler *s, const struct track *t)
-{
-	if (!s->precise)
-		return;
-	for (size_t i = 0; i < THREAD_SLOTS; i++) {
-		struct precise_thread *th = &s->precise->threads[i];
-
-		if (th->track != t)
-			continue;
-		th->track = NULL;
-		th->base = 0;
-		s->precise->n_open--;
-	}
-}
-
-void sampler_precise_free(struct sampler *s)
-{
-	struct sampler_precise *p = s->precise;
-
-	shim_ring_close(atomic_exchange(&s->offered_shim, NULL));
-	if (!p)
-		return;
-	shim_ring_close(p->ring);
-	for (size_t i = 0; i < THREAD_SLOTS; i++)
-		free(p->threads[i].frames);
-	free(p->shown);
-	free(p);
-	s->precise = NULL;
-}
-
-void sampler_set_shim_exact(struct sampler *s, bool is_wanted)
-{
-	atomic_store_explicit(&s->is_shim_exact, is_wanted, memory_order_relaxed);
-	sampler_wake(s);
-}
-
-void sampler_offer_shim(struct sampler *s, struct shim_ring *ring)
-{
-	shim_ring_close(atomic_exchange(&s->offered_shim, ring));
-	sampler_wake(s);
 }

@@ -342,7 +342,7 @@ void sampler_told_gone(struct sampler *s, struct track *t);
 /* Now and then: waits whose turn does not come. */
 void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
 
-/* --- sampler_precise.c --- */
+/* --- sampler_shim.c --- */
 
 /* Take what the shim has told until now. Before each round of looks, not during a look. */
 void sampler_precise_poll(struct sampler *s, uint64_t now_ns);
