@@ -303,6 +303,15 @@ static void on_return(struct sampler *s, struct precise_thread *th, const struct
 	tell(s, th, r->value);
 }
 
+/* Another source tells of the thread by now. */
+static void drop_taken(struct sampler *s, struct precise_thread *th)
+{
+	if (!th->track || th->track->told_by == th->provenance)
+		return;
+	th->track = NULL;
+	s->precise->n_open--;
+}
+
 void precise_take(struct sampler *s, const struct shim_record *r, uint64_t now_ns)
 {
 	struct precise_thread *th = find_thread(s->precise, r->thread);
@@ -317,6 +326,7 @@ void precise_take(struct sampler *s, const struct shim_record *r, uint64_t now_n
 	}
 	if (!th)
 		return;
+	drop_taken(s, th);
 	if (!(r->kind == SHIM_LINE && r->frame == th->base))
 		precise_tell_enter(s, th);
 	th->entered_ns = 0;

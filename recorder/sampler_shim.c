@@ -109,7 +109,7 @@ static void told_until(struct sampler *s, uint64_t now_ns)
 	for (size_t i = 0; i < PRECISE_THREADS; i++) {
 		const struct precise_thread *th = &s->precise->threads[i];
 
-		if (th->track)
+		if (th->track && th->track->told_by == th->provenance)
 			sampler_told_until(s, th->track, now_ns);
 	}
 }

@@ -209,6 +209,29 @@ START_TEST(records_that_are_missing_are_a_gap)
 }
 END_TEST
 
+START_TEST(who_knows_each_line_anyway_tells_alone)
+{
+	begin();
+	enter(10);
+	line(20, 500, 13);
+	poll_ring();
+	check_stack(20, 0, 1, 13);
+	sampler_told_begin(s, s->tracks[0], PROVENANCE_EXACT, start_ns + 25);
+	line(30, 500, 14);
+	put(SHIM_LEAVE, start_ns + 40, 0, 0);
+	line(50, 500, 13);
+	poll_ring();
+	ck_assert_ptr_null(next(RECORD_STACK));
+	ck_assert_int_eq(s->tracks[0]->told_by, PROVENANCE_EXACT);
+	/* Once that is over. */
+	sampler_told_end(s, s->tracks[0], start_ns + 60);
+	line(70, 500, 13);
+	poll_ring();
+	check_stack(70, 0, 1, 13);
+	end();
+}
+END_TEST
+
 START_TEST(a_look_at_a_thread_that_told_more_does_not_count)
 {
 	struct track other = {.id = {.python_id = 1}};
@@ -261,6 +284,7 @@ int main(void)
 	tcase_add_test(tc, what_an_exception_leaves_goes_with_the_next_line);
 	tcase_add_test(tc, a_section_without_a_line_is_where_it_began);
 	tcase_add_test(tc, records_that_are_missing_are_a_gap);
+	tcase_add_test(tc, who_knows_each_line_anyway_tells_alone);
 	tcase_add_test(tc, a_look_at_a_thread_that_told_more_does_not_count);
 	tcase_add_test(tc, garbage_does_no_harm);
 	suite_add_tcase(suite, tc);
