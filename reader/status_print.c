@@ -341,21 +341,31 @@ static void print_exact(struct json_value *session, int64_t now_unix_s)
 }
 
 /* What does not fit into the table: only of sessions that have it. */
-static bool has_trouble(struct json_value *session)
+static bool has_more(struct json_value *session)
 {
 	return json_value_count(session, "restarts") || json_value_count(session, "gaps") ||
-	       edges_trouble(session) || json_value_text(session, "last_error");
+	       json_value_count(session, "sections") || edges_trouble(session) ||
+	       json_value_text(session, "last_error");
 }
 
-static void print_trouble(struct json_value *session)
+static void print_more(struct json_value *session)
 {
 	auto_free char *name = shown_of(session, "name");
 	auto_free char *error = shown_of(session, "last_error");
 	const char *edges = edges_trouble(session);
 	uint64_t restarts = json_value_count(session, "restarts"),
-		 gaps = json_value_count(session, "gaps");
+		 gaps = json_value_count(session, "gaps"),
+		 sections = json_value_count(session, "sections"),
+		 lost = json_value_count(session, "section_records_lost");
 
 	printf("%s:", name);
+	if (sections)
+		printf(" %llu precise section%s", (unsigned long long)sections,
+		       sections == 1 ? "" : "s");
+	if (lost)
+		printf(", %llu records of them lost", (unsigned long long)lost);
+	if (sections && (gaps || restarts || edges || json_value_text(session, "last_error")))
+		putchar(gaps || restarts || edges ? ',' : ';');
 	if (gaps)
 		printf(" %llu gap%s", (unsigned long long)gaps, gaps == 1 ? "" : "s");
 	if (restarts)
@@ -374,12 +384,12 @@ static void print_troubles(struct json_value *sessions)
 	bool is_first = true;
 
 	for (size_t i = 0; (session = json_value_item(sessions, i)); i++) {
-		if (!has_trouble(session))
+		if (!has_more(session))
 			continue;
 		if (is_first)
 			putchar('\n');
 		is_first = false;
-		print_trouble(session);
+		print_more(session);
 	}
 }
 

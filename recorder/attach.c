@@ -23,6 +23,7 @@
 #include "recorder/oncpu/wait_link.h"
 #include "recorder/oncpu/wait_source.h"
 #include "recorder/progress.h"
+#include "recorder/shim_find.h"
 #include "recorder/target_files.h"
 
 /* How long a target that executes another program, or that is being set up, may take for it. */
@@ -51,6 +52,8 @@ struct attach {
 	bool warned_waiting, warned_disk, told_edges;
 	uint64_t retry_at_ns, retry_delay_ns;
 	uint64_t give_up_at_ns;
+	uint64_t shim_at_ns; /* when its shim is looked for, 0: not any more */
+	unsigned n_shim_looks;
 	uint64_t end_at_ns;	   /* the duration's end, 0: none */
 	int last_status;	   /* of the last try to attach */
 	struct edge_choice edges;  /* of what the worker has */
@@ -367,6 +370,8 @@ static void on_attached(struct attach *a, const struct message *m)
 	if (a->phase == ATTACHING && a->config->duration_ns)
 		a->end_at_ns = now + a->config->duration_ns;
 	a->phase = RECORDING;
+	a->shim_at_ns = now;
+	a->n_shim_looks = 0;
 }
 
 static void on_gone(struct attach *a, const struct message *m)
@@ -505,6 +510,24 @@ static void warn_waiting(struct attach *a)
 		    pid_of(a), *a->found ? a->found : "one that is not initialised");
 }
 
+static void look_for_shim(struct attach *a, uint64_t now)
+{
+	struct message m;
+	int fd;
+
+	message_init(&m, MSG_SHIM);
+	fd = shim_find(a->target, &m.start);
+	if (fd < 0) {
+		a->shim_at_ns = now + shim_find_pause_ns(a->n_shim_looks++);
+		return;
+	}
+	a->shim_at_ns = 0;
+	m.fds[0] = fd;
+	m.n_fds = 1;
+	message_send(a->config->sock, &m);
+	message_close_fds(&m);
+}
+
 /* What follows from the present time and from what is known by now. */
 static void decide(struct attach *a, uint64_t now)
 {
@@ -533,6 +556,8 @@ static void decide(struct attach *a, uint64_t now)
 	}
 	if ((a->phase == ATTACHING || a->phase == REATTACHING) && now >= a->retry_at_ns)
 		send_target(a, now);
+	if (a->phase == RECORDING && a->shim_at_ns && now >= a->shim_at_ns)
+		look_for_shim(a, now);
 }
 
 static int wait_ms(const struct attach *a, uint64_t now)
@@ -544,6 +569,8 @@ static int wait_ms(const struct attach *a, uint64_t now)
 			until = a->end_at_ns;
 		if (a->phase != RECORDING && a->retry_at_ns < until)
 			until = a->retry_at_ns;
+		if (a->phase == RECORDING && a->shim_at_ns && a->shim_at_ns < until)
+			until = a->shim_at_ns;
 	}
 	if (until == UINT64_MAX)
 		return -1;

@@ -13,9 +13,11 @@
  *	            ◄──  MSG_ATTACHED  0: samples from now on; else why not
  *	            ◄──  MSG_PROGRESS  once a second
  *	            ◄──  MSG_GONE      the address space is gone; waits for MSG_TARGET or MSG_STOP
- *	MSG_LINES (rings)              ──►      once it has attached: exact mode begins, or ends;
- *see exact/line_handover.h MSG_RATE, MSG_TRIM, MSG_GROWTH ──►      at any time MSG_STOP ──► ends
- *the trace ◄──  MSG_DONE      and exits
+ *	MSG_LINES (rings)              ──►      once it has attached: exact mode begins, or ends
+ *	MSG_SHIM (ring)                ──►      at any time, see shim_ring.h
+ *	MSG_RATE, MSG_TRIM, MSG_GROWTH ──►      at any time
+ *	MSG_STOP                       ──►      ends the trace
+ *	            ◄──  MSG_DONE      and exits
  */
 #ifndef RECORDER_HANDOVER_H
 #define RECORDER_HANDOVER_H
@@ -58,6 +60,11 @@ enum message_type {
 	 * over.
 	 */
 	MSG_LINES,
+	/*
+	 * fd: the ring of the target's shim, sealed against getting smaller; start: the target's
+	 * number in its own PID namespace
+	 */
+	MSG_SHIM,
 	MSG_WAITS, /* fd: where to ask why threads wait, see oncpu/wait_link.h */
 };
 
@@ -86,11 +93,12 @@ struct record_totals {
 	uint64_t transitions;
 	uint64_t bytes; /* on disk, about */
 	uint64_t gaps;
-	double rate_hz;	     /* in effect */
-	uint64_t is_resting; /* bool: looked at less often, as nothing happens */
-	uint64_t is_exact;   /* bool: its probes tell each line */
-	uint64_t lines;	     /* that they told */
-	uint64_t lines_lost; /* for which there was no room */
+	uint64_t sections, section_lost; /* precise ones; records of them */
+	double rate_hz;			 /* in effect */
+	uint64_t is_resting;		 /* bool: looked at less often, as nothing happens */
+	uint64_t is_exact;		 /* bool: its probes tell each line */
+	uint64_t lines;			 /* that they told */
+	uint64_t lines_lost;		 /* for which there was no room */
 };
 
 #define MESSAGE_TEXT_MAX 1024

@@ -270,6 +270,13 @@ static bool append_gap(struct sampler *s, uint16_t thread, uint64_t start_ns, ui
 	return true;
 }
 
+void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+			     uint32_t reason, uint64_t lost)
+{
+	if (t->told_in && append_gap(s, t->number, start_ns, end_ns, reason, lost))
+		t->gap_end_ns = end_ns;
+}
+
 /* Of threads that others tell us of, nothing is lost when looks are. */
 static void emit_gap_of_looks(struct sampler *s, uint64_t start_ns, uint64_t end_ns,
 			      uint32_t reason, uint64_t lost)

@@ -39,8 +39,9 @@ struct track {
 	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
-	bool is_told_first;	/* nothing was told since that began, or since a gap */
-	struct told_wait *offs; /* to be told in their turn, while others tell the stacks */
+	uint32_t told_native_id; /* as its shim told it; 0: it did not */
+	bool is_told_first;	 /* nothing was told since that began, or since a gap */
+	struct told_wait *offs;	 /* to be told in their turn, while others tell the stacks */
 	size_t n_offs, offs_cap;
 	uint64_t
 	    coarse_ns; /* what emitted_ns was when coarse edges were looked at for their sake */
@@ -133,7 +134,10 @@ struct sampler {
 	uint64_t off_due_ns;	     /* when a wait has to be told, UINT64_MAX: there is none */
 	uint64_t early_ns;	     /* from then on a pause may end early */
 	bool is_watch_wanted;	     /* a thread was switched in: the GILs may have new holders */
-	int wake_fd; /* readable: something changed that concerns a sampler at rest */
+	struct sampler_precise *precise; /* NULL: no shim was found */
+	_Atomic(struct shim_ring *) offered_shim;
+	atomic_bool is_shim_exact; /* wanted */
+	int wake_fd;		   /* readable: something changed that concerns a sampler at rest */
 
 	struct exact *exact; /* NULL: the mode is not on */
 	_Atomic(struct exact_source *) exact_new;
@@ -167,6 +171,11 @@ void sampler_free_track(struct sampler *s, struct track *t);
  * read again. NULL: there are too many.
  */
 struct track *sampler_add_unlisted(struct sampler *s, uint32_t tid);
+/* The thread that has told this of itself, NULL: it is not known. */
+struct track *sampler_find_told(struct sampler *s, uint64_t python_id, uint32_t native_id);
+/* The same, not to be looked at before it is listed; it may have ended. NULL: there are too many.
+ */
+struct track *sampler_add_told(struct sampler *s, uint64_t python_id, uint32_t native_id);
 
 /* --- sampler_edges.c --- */
 
@@ -242,6 +251,9 @@ bool sampler_is_followed(const struct sampler *s, const char *file, const char *
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns);
 void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
 		      uint64_t lost);
+/* Of one thread only, whoever tells of it. */
+void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+			     uint32_t reason, uint64_t lost);
 /*
  * It was off the CPU, or (is_open) still is.
  * @was  EDGE_WAITING or EDGE_READY
@@ -357,5 +369,19 @@ void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uin
 void sampler_told_gone(struct sampler *s, struct track *t);
 /* Now and then: waits whose turn does not come. */
 void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
+
+/* --- sampler_shim.c --- */
+
+/* Take what the shim has told until now. Before each round of looks, not during a look. */
+void sampler_precise_poll(struct sampler *s, uint64_t now_ns);
+/* Whether more is there of this thread: then what a look has seen of it does not count. */
+bool sampler_precise_has_told(const struct sampler *s, const struct track *t);
+/* When it is to be called again at the latest, from now on. */
+uint64_t sampler_precise_nap_ns(const struct sampler *s, uint64_t now_ns);
+/* The time of the last event that it told. */
+uint64_t sampler_precise_told_ns(const struct sampler *s);
+/* The thread is about to be freed. */
+void sampler_precise_forget(struct sampler *s, const struct track *t);
+void sampler_precise_free(struct sampler *s);
 
 #endif

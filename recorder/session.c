@@ -142,6 +142,7 @@ static void release(struct session *s)
 	edge_choice_done(&s->edges);
 	session_exact_done(s);
 	session_close_waits(s);
+	session_close_shim(s);
 	discard_folder(s);
 	trace_folder_close(&s->folder);
 	run_folder_close(&s->run);
@@ -237,6 +238,7 @@ static void on_worker_exit(evutil_socket_t fd, short what, void *arg)
 	drop_looks(s);
 	session_close_waits(s);
 	session_exact_gone(s);
+	session_close_shim(s);
 	worker_process_done(&s->worker);
 	s->awaits_reply = false;
 	if (s->state >= SESSION_ENDING) {
@@ -559,6 +561,7 @@ void session_get_status(const struct session *s, struct session_status *ret)
 	    .is_exact = s->exact.events && s->has_totals && s->totals.is_exact,
 	    .exact_until_ns = s->exact.until_ns,
 	    .exact_error = s->exact.error,
+	    .has_shim = s->has_shim,
 	    .error = s->error,
 	};
 }

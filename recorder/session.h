@@ -128,6 +128,7 @@ struct session_status {
 	bool is_exact_wanted, is_exact; /* is_exact: its probes are set */
 	int64_t exact_until_ns;		/* real time; 0: no end */
 	const char *exact_error;	/* why exact mode is not on; "" */
+	bool has_shim;			/* which tells its precise sections */
 	const char *error; /* why it waits, or was restarted; "" when there is nothing to say */
 };
 void session_get_status(const struct session *s, struct session_status *ret);

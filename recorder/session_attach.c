@@ -126,6 +126,7 @@ static void on_attached(struct session *s, const struct message *m)
 		s->has_trace = true;
 		s->state = SESSION_RECORDING;
 		session_exact_attached(s, m);
+		session_open_shim(s);
 		return;
 	}
 	if (m->status == -EOPNOTSUPP && !is_patient(s)) {
@@ -195,6 +196,7 @@ static void on_progress(struct session *s, const struct message *m)
 
 static void on_gone(struct session *s)
 {
+	session_close_shim(s);
 	if (s->state != SESSION_RECORDING)
 		return;
 	session_exact_gone(s);

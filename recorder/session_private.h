@@ -11,6 +11,7 @@ struct event;
 struct line_events;
 struct lines_look;
 struct net_cache;
+struct shim_look;
 struct wait_look;
 
 /* What the session waits for with its timer. */
@@ -62,6 +63,10 @@ struct session {
 	struct event *on_asked;
 	struct wait_look *wait_look; /* under way */
 	struct net_cache *net_cache; /* NULL: there is none, or a look has it */
+	struct event *shim_timer;    /* NULL: its shim is not looked for */
+	struct shim_look *shim_look; /* under way */
+	unsigned n_shim_looks;
+	bool has_shim; /* and the worker has its ring */
 	struct run_folder run;
 	struct trace_folder folder;
 
@@ -122,6 +127,11 @@ void session_exact_attached(struct session *s, const struct message *m);
 /* The address space is gone, or the worker: probes end, and are set again when there is another. */
 void session_exact_gone(struct session *s);
 void session_exact_done(struct session *s);
+/* --- session_shim.c --- */
+
+/* The worker records: look for the shim until it is found. */
+void session_open_shim(struct session *s);
+void session_close_shim(struct session *s);
 
 /* --- session_attach.c --- */
 

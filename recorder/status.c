@@ -101,6 +101,9 @@ static void put_session(struct json_writer *j, const struct status_session *s)
 	json_count(j, "transitions", s->transitions);
 	json_count(j, "bytes", s->bytes);
 	json_count(j, "gaps", s->gaps);
+	json_bool(j, "shim", s->has_shim);
+	json_count(j, "sections", s->sections);
+	json_count(j, "section_records_lost", s->section_lost);
 	json_real(j, "cpu_percent", s->cpu_percent, 2);
 	json_string(j, "mode", s->mode);
 	json_bool(j, "exact_wanted", s->is_exact_wanted);

@@ -50,6 +50,9 @@ struct status_session {
 	uint64_t transitions;
 	uint64_t bytes; /* of the trace, on disk */
 	uint64_t gaps;
+	bool has_shim; /* which tells its precise sections */
+	uint64_t sections;
+	uint64_t section_lost;	 /* records of them */
 	double cpu_percent;	 /* of one core, in the last seconds; NAN: not known */
 	const char *edges;	 /* "exact", "coarse", "none"; NULL: not recording */
 	const char *mode;	 /* "observed", "exact" */

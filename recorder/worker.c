@@ -17,6 +17,7 @@
 #include "common/xalloc.h"
 #include "recorder/oncpu/edge_inbox.h"
 #include "recorder/privileges.h"
+#include "recorder/shim_ring.h"
 #include "recorder/trace_writer.h"
 #include "recorder/wait_queue.h"
 #include "recorder/wait_watch.h"
@@ -84,6 +85,7 @@ static int start_sampling(struct worker *w)
 	    .rate_hz = w->rate_hz,
 	    .follow = w->config->follow,
 	    .packages = w->config->packages,
+	    .packages_text = w->config->packages_text,
 	    .pid = w->config->pid,
 	    .slows_when_idle = w->config->slows_when_idle,
 	    .min_wait_ns = w->config->min_wait_ns,
@@ -126,6 +128,9 @@ static const struct record_header *add_base(struct worker *w, const struct recor
 		sum->dropped[i] += w->base.dropped[i];
 	sum->lines_unknown += w->base.lines_unknown;
 	sum->names_truncated += w->base.names_truncated;
+	sum->sections += w->base.sections;
+	sum->section_records += w->base.section_records;
+	sum->section_lost += w->base.section_lost;
 	sum->busy_ns += w->base.busy_ns;
 	return &sum->h;
 }
@@ -292,6 +297,8 @@ static void fill_totals(const struct worker *w, struct record_totals *ret)
 	    .cut = sum_up(w->counters.cut, N_CUT_REASONS),
 	    .dropped = sum_up(w->counters.dropped, N_DROP_REASONS),
 	    .gaps = w->n_gaps,
+	    .sections = w->counters.sections,
+	    .section_lost = w->counters.section_lost,
 	    .rate_hz = w->rate_hz,
 	    .lines = w->lines_base,
 	    .lines_lost = w->lost_base,
@@ -403,6 +410,20 @@ static void on_wish(struct worker *w, const struct message *m)
 	}
 }
 
+/* Without it, precise sections are seen as all else is. */
+static void on_shim(struct worker *w, struct message *m)
+{
+	struct shim_ring *ring = NULL;
+
+	if (m->n_fds == 1 && w->sampler && shim_ring_open(m->fds[0], &ring) == 0) {
+		/* A child has its parent's until it makes one of its own. */
+		if (shim_ring_pid(ring) == m->start)
+			sampler_offer_shim(w->sampler, steal_ptr(ring));
+		shim_ring_close(ring);
+	}
+	message_close_fds(m);
+}
+
 static void on_message(struct worker *w)
 {
 	struct message m;
@@ -431,6 +452,9 @@ static void on_message(struct worker *w)
 		break;
 	case MSG_LINES:
 		worker_on_lines(w, &m);
+		break;
+	case MSG_SHIM:
+		on_shim(w, &m);
 		break;
 	case MSG_STOP:
 		message_close_fds(&m);

@@ -28,6 +28,7 @@ from recording import Recording, Target
 import bench_collector
 import bench_exact
 import bench_waits
+import bench_precise
 import bench_replay
 import bench_report
 import bench_told
@@ -488,6 +489,7 @@ SECTIONS = {
     **bench_report.SECTIONS,
     **bench_told.SECTIONS,
     **bench_exact.SECTIONS,
+    **bench_precise.SECTIONS,
 }
 
 
