@@ -201,6 +201,7 @@ FUZZ_FLAGS := -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -pr
 # Files to begin with, where guessing would never get past the first bytes.
 SEEDS_fuzz_elf_image := /bin/true
 SEEDS_fuzz_config := tests/data/collector.conf
+SEEDS_fuzz_usdt_notes := tests/data/usdt_args.txt
 
 fuzz: deps-fuzz
 	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='-O1 -g' \
@@ -221,7 +222,7 @@ $(FUZZ_NAMES:%=run-%): run-%:
 TABLES  := $(wildcard recorder/python/*_table.c recorder/oncpu/*_table.c)
 ALL_C   := $(LIB_SRC) $(EXT_SRC) $(CLI_SRC) $(DAEMON_SRC) $(TEST_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 ALL_H   := $(wildcard cli/*.h common/*.h reader/*.h recorder/*.h recorder/*/*.h sqlext/*.h tests/*/*.h)
-ALL_PY  := $(wildcard tests/*.py tests/*/*.py tests/*/*/*.py tools/*.py)
+ALL_PY  := recorder/shim/trackexec.py $(wildcard tests/*.py tests/*/*.py tests/*/*/*.py tools/*.py)
 ALL_SH  := $(wildcard tools/*.sh tests/*.sh) .ci/run
 FORMATTED := $(sort $(filter-out $(TABLES),$(ALL_C) $(ALL_H)))
 # The code that must not depend on the machine; the rest needs libraries of the other one.
@@ -285,6 +286,7 @@ SYSUSERSDIR := $(DESTDIR)$(PREFIX)/lib/sysusers.d
 SOCKETS := trackexec-collector-events.socket trackexec-collector-sockets.socket
 UNITS := trackexec-collector.service $(SOCKETS)
 EXTDIR := $(DESTDIR)$(PREFIX)/lib/trackexec
+SHIMDIR := $(DESTDIR)$(PREFIX)/share/trackexec
 
 # Each time: PREFIX may be another one.
 $(BUILD)/%.service: systemd/%.service.in FORCE
@@ -298,6 +300,7 @@ install: all $(BUILD)/trackexec-collector.service
 	done
 	install -D -m 755 $(BUILD)/trackexec-collector $(DESTDIR)$(PREFIX)/sbin/trackexec-collector
 	install -D -m 644 $(BUILD)/trackexec.so $(EXTDIR)/trackexec.so
+	install -D -m 644 recorder/shim/trackexec.py $(SHIMDIR)/trackexec.py
 	install -d $(DOCDIR)/docs
 	install -m 644 README.md CHANGELOG.md LICENSE $(DOCDIR)
 	install -m 644 $(wildcard docs/*.md) $(DOCDIR)/docs
@@ -317,7 +320,7 @@ uninstall:
 		rm -f $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
 	done
 	rm -f $(UNITS:%=$(UNITDIR)/%) $(SYSUSERSDIR)/trackexec.conf
-	rm -rf $(DOCDIR) $(EXTDIR)
+	rm -rf $(DOCDIR) $(EXTDIR) $(SHIMDIR)
 
 clean:
 	rm -rf $(BUILD)

@@ -31,6 +31,7 @@ extern const struct command cmd_record;
 extern const struct command cmd_replay;
 extern const struct command cmd_info;
 extern const struct command cmd_analyse;
+extern const struct command cmd_exact;
 extern const struct command cmd_export;
 extern const struct command cmd_report;
 extern const struct command cmd_list;

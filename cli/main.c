@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
     &cmd_record, &cmd_replay, &cmd_info,   &cmd_analyse, &cmd_report,
-    &cmd_export, &cmd_list,   &cmd_status, &cmd_prune,
+    &cmd_export, &cmd_list,   &cmd_status, &cmd_exact,	 &cmd_prune,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -16,5 +16,11 @@
 
 /* See recorder/status.h. */
 #define CONTROL_REQUEST_STATUS "status"
+/*
+ * Exact mode of one recorded process: "exact on NAME", "exact off NAME", "exact for 30s NAME"; NAME
+ * as in the status, or a process id. The answer says only that it was asked for; what came of it is
+ * in the status.
+ */
+#define CONTROL_REQUEST_EXACT "exact"
 
 #endif

@@ -58,6 +58,8 @@ const char *gap_reason_name(unsigned reason)
 	    [GAP_DISK_FULL] = "disk-full",
 	    [GAP_RECORDER_PAUSED] = "recorder-paused",
 	    [GAP_RECORDER_ABSENT] = "recorder-absent",
+	    [GAP_SECTION_OVERRUN] = "section-overrun",
+	    [GAP_LINES_LOST] = "lines-lost",
 	};
 
 	return name_of(names, N_GAP_REASONS, reason);

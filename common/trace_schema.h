@@ -36,6 +36,8 @@ enum gap_reason {
 	GAP_DISK_FULL,	     /* events could not be stored */
 	GAP_RECORDER_PAUSED, /* the recorder itself was not running (stopped, starved, suspended) */
 	GAP_RECORDER_ABSENT, /* nobody recorded: the recorder was restarted or crashed */
+	GAP_SECTION_OVERRUN, /* a precise section told more than could be read in time */
+	GAP_LINES_LOST,	     /* of exact mode: what the interpreter told found no room */
 	N_GAP_REASONS,
 };
 
@@ -125,6 +127,9 @@ static inline int provenance_is_complete(unsigned provenance)
 #define COUNTER_DROPPED		"dropped."
 #define COUNTER_LINES_UNKNOWN	"lines_unknown"
 #define COUNTER_NAMES_TRUNCATED "names_truncated"
+#define COUNTER_SECTIONS	"precise.sections"
+#define COUNTER_SECTION_RECORDS "precise.records"
+#define COUNTER_SECTION_LOST	"precise.lost"
 #define COUNTER_BUSY		"busy_ns"
 #define COUNTER_TIME		"time_ns" /* when the others were read */
 #define COUNTER_EVENTS		"events." /* with a provenance's name: stored in blocks so far */

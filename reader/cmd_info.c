@@ -64,6 +64,7 @@ struct info {
 	uint64_t cut[N_CUT_REASONS], all_cut;
 	uint64_t dropped[N_DROP_REASONS], all_dropped;
 	uint64_t lines_unknown, names_truncated;
+	uint64_t sections, section_records, section_lost;
 	uint64_t n_of[N_PROVENANCES]; /* events */
 	struct trace_trimmed trimmed;
 	double complete_from_s; /* since the start; 0: nothing was deleted */
@@ -89,6 +90,9 @@ static void collect_counters(struct trace *t, struct info *ret, int *error)
 	note(error, trace_counter(t, COUNTER_SNAPSHOTS, &ret->snapshots));
 	note(error, trace_counter(t, COUNTER_LINES_UNKNOWN, &ret->lines_unknown));
 	note(error, trace_counter(t, COUNTER_NAMES_TRUNCATED, &ret->names_truncated));
+	note(error, trace_counter(t, COUNTER_SECTIONS, &ret->sections));
+	note(error, trace_counter(t, COUNTER_SECTION_RECORDS, &ret->section_records));
+	note(error, trace_counter(t, COUNTER_SECTION_LOST, &ret->section_lost));
 	note(error, trace_count_provenances(t, ret->n_of));
 	for (unsigned i = 0; i < N_CUT_REASONS; i++) {
 		snprintf(name, sizeof(name), COUNTER_CUT "%s", cut_reason_name(i));
@@ -229,6 +233,9 @@ static void print_json(struct trace *t, const struct info *info)
 	json_object_end(&j);
 	json_count(&j, "lines_unknown", info->lines_unknown);
 	json_count(&j, "names_truncated", info->names_truncated);
+	json_count(&j, "sections", info->sections);
+	json_count(&j, "section_records", info->section_records);
+	json_count(&j, "section_records_lost", info->section_lost);
 	json_real(&j, "complete_from_s", info->complete_from_s, 6);
 	json_count(&j, "trimmed_blocks", info->trimmed.n_blocks);
 	json_count(&j, "trimmed_transitions", info->trimmed.n_events);
@@ -413,6 +420,19 @@ static void print_provenances(const struct info *info)
 	putchar('\n');
 }
 
+static void print_sections(const struct info *info)
+{
+	char sections[UNITS_MAX], records[UNITS_MAX], lost[UNITS_MAX];
+
+	if (!info->section_records && !info->section_lost)
+		return;
+	format_count(info->sections, sections);
+	format_count(info->section_records, records);
+	format_count(info->section_lost, lost);
+	printf("Sections     %s precise ones, %s records from the shim, %s lost\n", sections,
+	       records, lost);
+}
+
 static void print_counts(const struct info *info)
 {
 	uint64_t looked = info->snapshots + info->all_dropped;
@@ -439,6 +459,7 @@ static void print_counts(const struct info *info)
 		format_count(info->names_truncated, count);
 		printf("Shortened    %s names longer than the limit\n", count);
 	}
+	print_sections(info);
 	print_gaps(info);
 	print_trimmed(info);
 	info_waits_print(&info->waits);

@@ -314,22 +314,58 @@ static const char *edges_trouble(struct json_value *session)
 	return edges && strcmp(edges, "none") == 0 ? "waits not known" : NULL;
 }
 
-/* What does not fit into the table: only of sessions that have it. */
-static bool has_trouble(struct json_value *session)
+/* Whether each line is recorded, and until when; why not, though that was asked for. */
+static void print_exact(struct json_value *session, int64_t now_unix_s)
 {
-	return json_value_count(session, "restarts") || json_value_count(session, "gaps") ||
-	       edges_trouble(session) || json_value_text(session, "last_error");
+	auto_free char *error = shown_of(session, "exact_error");
+	auto_free char *name = shown_of(session, "name");
+	uint64_t until_s = json_value_count(session, "exact_until_unix_s");
+	uint64_t lost = json_value_count(session, "probe_events_lost");
+	const char *mode = json_value_text(session, "mode");
+	char duration[UNITS_MAX];
+
+	if (json_value_text(session, "exact_error"))
+		printf("%s: no exact mode: %s\n", name, error);
+	if (!mode || strcmp(mode, "exact") != 0)
+		return;
+	printf("%s: exact mode: each line is recorded", name);
+	if ((int64_t)until_s > now_unix_s) {
+		format_duration((until_s - (uint64_t)now_unix_s) * NS_PER_S, "u", duration);
+		printf(", for %s more", duration);
+	}
+	printf("; %llu events so far",
+	       (unsigned long long)json_value_count(session, "probe_events"));
+	if (lost)
+		printf(", %llu lost", (unsigned long long)lost);
+	putchar('\n');
 }
 
-static void print_trouble(struct json_value *session)
+/* What does not fit into the table: only of sessions that have it. */
+static bool has_more(struct json_value *session)
+{
+	return json_value_count(session, "restarts") || json_value_count(session, "gaps") ||
+	       json_value_count(session, "sections") || edges_trouble(session) ||
+	       json_value_text(session, "last_error");
+}
+
+static void print_more(struct json_value *session)
 {
 	auto_free char *name = shown_of(session, "name");
 	auto_free char *error = shown_of(session, "last_error");
 	const char *edges = edges_trouble(session);
 	uint64_t restarts = json_value_count(session, "restarts"),
-		 gaps = json_value_count(session, "gaps");
+		 gaps = json_value_count(session, "gaps"),
+		 sections = json_value_count(session, "sections"),
+		 lost = json_value_count(session, "section_records_lost");
 
 	printf("%s:", name);
+	if (sections)
+		printf(" %llu precise section%s", (unsigned long long)sections,
+		       sections == 1 ? "" : "s");
+	if (lost)
+		printf(", %llu records of them lost", (unsigned long long)lost);
+	if (sections && (gaps || restarts || edges || json_value_text(session, "last_error")))
+		putchar(gaps || restarts || edges ? ',' : ';');
 	if (gaps)
 		printf(" %llu gap%s", (unsigned long long)gaps, gaps == 1 ? "" : "s");
 	if (restarts)
@@ -348,12 +384,12 @@ static void print_troubles(struct json_value *sessions)
 	bool is_first = true;
 
 	for (size_t i = 0; (session = json_value_item(sessions, i)); i++) {
-		if (!has_trouble(session))
+		if (!has_more(session))
 			continue;
 		if (is_first)
 			putchar('\n');
 		is_first = false;
-		print_trouble(session);
+		print_more(session);
 	}
 }
 
@@ -383,6 +419,8 @@ static void print_sessions(struct json_value *status, int64_t now_unix_s, size_t
 	print_session_table(sessions, !run, now_unix_s, width);
 	print_not_listed(status, "sessions_not_listed");
 	print_troubles(sessions);
+	for (size_t i = 0; i < json_value_length(sessions); i++)
+		print_exact(json_value_item(sessions, i), now_unix_s);
 	status_now_print(status, width);
 }
 

@@ -16,12 +16,14 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "recorder/denial.h"
+#include "recorder/exact/line_handover.h"
 #include "recorder/oncpu/edge_handover.h"
 #include "recorder/oncpu/net_cache.h"
 #include "recorder/oncpu/unix_diag.h"
 #include "recorder/oncpu/wait_link.h"
 #include "recorder/oncpu/wait_source.h"
 #include "recorder/progress.h"
+#include "recorder/shim_find.h"
 #include "recorder/target_files.h"
 
 /* How long a target that executes another program, or that is being set up, may take for it. */
@@ -50,10 +52,13 @@ struct attach {
 	bool warned_waiting, warned_disk, told_edges;
 	uint64_t retry_at_ns, retry_delay_ns;
 	uint64_t give_up_at_ns;
-	uint64_t end_at_ns;	  /* the duration's end, 0: none */
-	int last_status;	  /* of the last try to attach */
-	struct edge_choice edges; /* of what the worker has */
-	int waits_sock;		  /* where the worker asks why a thread waits; -1: nowhere */
+	uint64_t shim_at_ns; /* when its shim is looked for, 0: not any more */
+	unsigned n_shim_looks;
+	uint64_t end_at_ns;	   /* the duration's end, 0: none */
+	int last_status;	   /* of the last try to attach */
+	struct edge_choice edges;  /* of what the worker has */
+	struct line_events *lines; /* NULL: none */
+	int waits_sock;		   /* where the worker asks why a thread waits; -1: nowhere */
 	struct socket_sources sockets;
 	char found[MESSAGE_TEXT_MAX];
 	char python[MESSAGE_TEXT_MAX];
@@ -74,6 +79,9 @@ static void stop(struct attach *a, const char *reason)
 
 	if (a->phase >= ENDING)
 		return;
+	/* What the probes told until now is still read. */
+	line_events_free(a->lines);
+	a->lines = NULL;
 	message_init(&m, MSG_STOP);
 	snprintf(m.text, sizeof(m.text), "%s", reason);
 	message_send(a->config->sock, &m);
@@ -85,6 +93,14 @@ static void note_failure(struct attach *a, int status)
 {
 	if (a->status == EXIT_OK)
 		a->status = status;
+}
+
+/* File names of the target are in it: nothing of them may reach a terminal as a command. */
+static void keep_text(char *buf, size_t size, const char *text)
+{
+	auto_free char *escaped = text_escape(text, strlen(text), "", TEXT_UTF8);
+
+	snprintf(buf, size, "%s", escaped);
 }
 
 static void fail_not_allowed(struct attach *a)
@@ -147,6 +163,45 @@ static void fail_ended_early(struct attach *a)
 			  pid_of(a));
 	note_failure(a, a->config->is_command ? EXIT_NO_PYTHON : EXIT_FAILED);
 	stop(a, "target exited");
+}
+
+static void fail_no_probes(struct attach *a, const char *python)
+{
+	char version[64];
+
+	keep_text(version, sizeof(version), python);
+	progress_clear(&a->progress);
+	log_error("process %d cannot be recorded with --mode exact: its interpreter (CPython %s) "
+		  "was built without the probe python:line, which only CPython 3.8 to 3.11 built "
+		  "--with-dtrace have (Debian's do). Record it with --mode sample, and load the "
+		  "shim in it for sections in which each line counts",
+		  pid_of(a), version);
+	note_failure(a, EXIT_FAILED);
+	stop(a, "no exact mode");
+}
+
+/* The interpreter's probes begin to tell each line. */
+static void open_lines(struct attach *a, const struct line_request *request)
+{
+	char why[512];
+	int r;
+
+	line_events_free(a->lines);
+	a->lines = NULL;
+	r = line_events_open(a->target, request, &a->lines);
+	if (r == 0)
+		r = line_handover_send(a->config->sock, a->lines);
+	if (r == 0 && !line_events_are_inherited(a->lines))
+		log_warning("process %d: threads that it starts from now on are only looked "
+			    "at: " LINE_EVENTS_LACK,
+			    pid_of(a));
+	if (r == 0 || r == -ESRCH) /* its end is told elsewhere */
+		return;
+	line_events_explain(r, why, sizeof(why));
+	progress_clear(&a->progress);
+	log_error("process %d cannot be recorded with --mode exact: %s", pid_of(a), why);
+	note_failure(a, r == -EACCES || r == -EPERM ? EXIT_NOT_ALLOWED : EXIT_FAILED);
+	stop(a, "no exact mode");
 }
 
 static void retry_later(struct attach *a, uint64_t now)
@@ -279,14 +334,6 @@ static void send_target(struct attach *a, uint64_t now)
 	a->retry_at_ns = UINT64_MAX;
 }
 
-/* File names of the target are in it: nothing of them may reach a terminal as a command. */
-static void keep_text(char *buf, size_t size, const char *text)
-{
-	auto_free char *escaped = text_escape(text, strlen(text), "", TEXT_UTF8);
-
-	snprintf(buf, size, "%s", escaped);
-}
-
 static void on_attached(struct attach *a, const struct message *m)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -306,15 +353,25 @@ static void on_attached(struct attach *a, const struct message *m)
 			return;
 		}
 	}
+	if (m->status == -ENOPROTOOPT) {
+		fail_no_probes(a, m->text);
+		return;
+	}
 	if (m->status < 0) {
 		retry_later(a, now);
 		return;
 	}
+	if (a->config->is_exact)
+		open_lines(a, &m->lines);
+	if (a->phase >= ENDING)
+		return;
 	log_debug("process %d: CPython %s, recording to %s", pid_of(a), a->python,
 		  a->config->folder);
 	if (a->phase == ATTACHING && a->config->duration_ns)
 		a->end_at_ns = now + a->config->duration_ns;
 	a->phase = RECORDING;
+	a->shim_at_ns = now;
+	a->n_shim_looks = 0;
 }
 
 static void on_gone(struct attach *a, const struct message *m)
@@ -324,6 +381,8 @@ static void on_gone(struct attach *a, const struct message *m)
 	if (a->phase != RECORDING)
 		return;
 	a->phase = REATTACHING;
+	line_events_free(a->lines);
+	a->lines = NULL;
 	a->last_status = m->status;
 	a->retry_at_ns = now;
 	a->retry_delay_ns = RETRY_MIN_NS;
@@ -451,6 +510,24 @@ static void warn_waiting(struct attach *a)
 		    pid_of(a), *a->found ? a->found : "one that is not initialised");
 }
 
+static void look_for_shim(struct attach *a, uint64_t now)
+{
+	struct message m;
+	int fd;
+
+	message_init(&m, MSG_SHIM);
+	fd = shim_find(a->target, &m.start);
+	if (fd < 0) {
+		a->shim_at_ns = now + shim_find_pause_ns(a->n_shim_looks++);
+		return;
+	}
+	a->shim_at_ns = 0;
+	m.fds[0] = fd;
+	m.n_fds = 1;
+	message_send(a->config->sock, &m);
+	message_close_fds(&m);
+}
+
 /* What follows from the present time and from what is known by now. */
 static void decide(struct attach *a, uint64_t now)
 {
@@ -479,6 +556,8 @@ static void decide(struct attach *a, uint64_t now)
 	}
 	if ((a->phase == ATTACHING || a->phase == REATTACHING) && now >= a->retry_at_ns)
 		send_target(a, now);
+	if (a->phase == RECORDING && a->shim_at_ns && now >= a->shim_at_ns)
+		look_for_shim(a, now);
 }
 
 static int wait_ms(const struct attach *a, uint64_t now)
@@ -490,6 +569,8 @@ static int wait_ms(const struct attach *a, uint64_t now)
 			until = a->end_at_ns;
 		if (a->phase != RECORDING && a->retry_at_ns < until)
 			until = a->retry_at_ns;
+		if (a->phase == RECORDING && a->shim_at_ns && a->shim_at_ns < until)
+			until = a->shim_at_ns;
 	}
 	if (until == UINT64_MAX)
 		return -1;
@@ -564,6 +645,7 @@ void attach_run(const struct attach_config *config, struct attach_result *ret)
 	}
 	reap_worker(&a);
 	edge_choice_done(&a.edges);
+	line_events_free(a.lines);
 	net_cache_free(a.sockets.cache);
 	unix_diag_free(a.sockets.diag);
 	close_p(&a.waits_sock);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,6 +21,41 @@ void channel_want_stop(struct channel *c, const char *reason)
 	snprintf(c->stop_reason, sizeof(c->stop_reason), "%s", reason);
 }
 
+/* To be dealt with later. */
+static void keep(struct channel *c, struct message *m)
+{
+	if (c->n_later == CHANNEL_LATER_MAX) {
+		message_close_fds(m);
+		return;
+	}
+	c->later = xreallocarray(c->later, c->n_later + 1, sizeof(*c->later));
+	c->later[c->n_later++] = *m;
+}
+
+int channel_receive(struct channel *c, struct message *ret)
+{
+	if (!c->n_later)
+		return message_receive(c->sock, ret);
+	*ret = c->later[0];
+	c->n_later--;
+	memmove(c->later, c->later + 1, c->n_later * sizeof(*c->later));
+	return 0;
+}
+
+bool channel_has_message(const struct channel *c)
+{
+	return c->n_later > 0;
+}
+
+void channel_done(struct channel *c)
+{
+	for (unsigned i = 0; i < c->n_later; i++)
+		message_close_fds(&c->later[i]);
+	free(c->later);
+	c->later = NULL;
+	c->n_later = 0;
+}
+
 static int request_file(struct channel *c, struct message *request)
 {
 	struct message m;
@@ -32,9 +68,10 @@ static int request_file(struct channel *c, struct message *request)
 			break;
 		if (m.type == MSG_FILE)
 			return m.n_fds == 1 ? m.fds[0] : m.status < 0 ? m.status : -EBADMSG;
-		message_close_fds(&m);
 		if (m.type == MSG_STOP)
 			channel_want_stop(c, m.text);
+		else
+			keep(c, &m);
 	}
 	channel_want_stop(c, "recorder ended");
 	return r;

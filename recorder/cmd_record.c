@@ -169,6 +169,7 @@ static void __attribute__((noreturn)) run_worker(struct recording *r, int sock)
 	    .follow = r->options->follow,
 	    .packages = (const char *const *)r->options->packages,
 	    .packages_text = r->options->packages_text,
+	    .needs_lines = r->options->is_exact,
 	};
 
 	/* Nothing but the socket: not the target's folder, nor the pipe that lets the command go.
@@ -274,6 +275,7 @@ static int record(const struct record_options *options)
 		.duration_ns = options->duration_ns,
 		.quiet = options->quiet,
 		.edges = options->edges,
+		.is_exact = options->is_exact,
 		.folder = r.folder,
 		.sock = r.sock,
 		.worker = r.worker,
@@ -324,6 +326,10 @@ const struct command cmd_record = {
 	    "  -r, --rate HZ         snapshots per second: 5000 (default), 1k, 10khz, max\n"
 	    "  -d, --duration TIME   stop after that long: 10 (seconds), 500ms, 5min;\n"
 	    "                        default: when the process ends, or on Ctrl-C\n"
+	    "      --mode MODE       sample (default): look from outside, at no cost for the\n"
+	    "                        process; exact: each line that it runs, told by the\n"
+	    "                        interpreter's own probes, at some 2 us a line (as root;\n"
+	    "                        CPython 3.8 to 3.11 that have them, as Debian's)\n"
 	    "      --edges HOW       how to tell when threads wait: exact (the kernel's\n"
 	    "                        context switches), coarse (the scheduler's figures, to\n"
 	    "                        some 20 ms), none; default auto: the best that is\n"

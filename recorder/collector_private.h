@@ -31,6 +31,7 @@ struct recorded {
 	pid_t worker_pid; /* that cpu_ns is of */
 	uint64_t cpu_ns;  /* of its worker, up to the last tick */
 	double cpu_percent;
+	bool is_beyond_budget; /* in exact mode */
 	struct budget_target budget;
 };
 

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/control_protocol.h"
+#include "common/json.h"
 #include "common/units.h"
 #include "common/xalloc.h"
 #include "recorder/collector_private.h"
@@ -60,10 +61,19 @@ static void describe_session(const struct recorded *r, struct status_session *re
 	    .transitions = s.totals.transitions,
 	    .bytes = s.totals.bytes,
 	    .gaps = s.totals.gaps,
+	    .has_shim = s.has_shim,
+	    .sections = s.totals.sections,
+	    .section_lost = s.totals.section_lost,
 	    .cpu_percent = r->cpu_percent,
 	    .worker_pid = s.worker_pid,
 	    .restarts = s.n_restarts,
 	    .edges = s.state == SESSION_RECORDING ? edge_source_name(s.edges) : NULL,
+	    .mode = sampling_mode_name(s.is_exact ? SAMPLING_EXACT : SAMPLING_OBSERVED),
+	    .is_exact_wanted = s.is_exact_wanted,
+	    .exact_until_unix_s = s.exact_until_ns / (int64_t)NS_PER_S,
+	    .exact_error = or_null(s.exact_error),
+	    .lines = s.totals.lines,
+	    .lines_lost = s.totals.lines_lost,
 	    .last_error = or_null(s.error),
 	};
 }
@@ -149,9 +159,73 @@ static void write_status(const struct collector *c, FILE *answer)
 	status_write_json(&status, answer);
 }
 
+/* --- requests --- */
+
+static void answer_text(FILE *answer, const char *key, const char *text)
+{
+	struct json_writer j;
+
+	json_begin(&j, answer);
+	json_string(&j, "version", TRACKEXEC_VERSION);
+	json_string(&j, key, text);
+	json_end(&j);
+}
+
+/* By the name of its folder, or by process id. NULL: none, or (*ret_several) more than one. */
+static struct session *find_session(const struct collector *c, const char *name, bool *ret_several)
+{
+	struct session *found = NULL;
+
+	*ret_several = false;
+	for (size_t i = 0; i < c->n_recorded; i++) {
+		struct session_status s;
+		char pid[16];
+
+		session_get_status(c->recorded[i].session, &s);
+		snprintf(pid, sizeof(pid), "%d", (int)s.pid);
+		if (s.state >= SESSION_ENDING ||
+		    (strcmp(s.name, name) != 0 && strcmp(pid, name) != 0))
+			continue;
+		*ret_several |= found != NULL;
+		found = c->recorded[i].session;
+	}
+	return *ret_several ? NULL : found;
+}
+
+/* "on NAME", "off NAME", "for 30s NAME" */
+static void set_exact(struct collector *c, const char *words, FILE *answer)
+{
+	auto_free char *copy = xstrdup(words);
+	uint64_t duration_ns = 0;
+	char *rest = copy, *verb = strsep(&rest, " ");
+	const char *time = rest && strcmp(verb, "for") == 0 ? strsep(&rest, " ") : NULL;
+	struct session *s;
+	bool several;
+
+	if (!rest || !*rest || (strcmp(verb, "on") != 0 && strcmp(verb, "off") != 0 && !time) ||
+	    (time && (parse_duration(time, &duration_ns) < 0 || !duration_ns))) {
+		answer_text(answer, "error", "not a request: exact on|off|for TIME NAME");
+		return;
+	}
+	s = find_session(c, rest, &several);
+	if (!s) {
+		answer_text(answer, "error",
+			    several ? "more than one recorded process has this name: give its "
+				      "process id"
+				    : "no recorded process has this name");
+		return;
+	}
+	session_set_exact(s, strcmp(verb, "off") != 0, duration_ns);
+	answer_text(answer, "exact", verb);
+}
+
 int collector_on_request(void *ctx, const char *request, FILE *answer)
 {
-	if (strcmp(request, "status") != 0)
+	if (strncmp(request, CONTROL_REQUEST_EXACT " ", strlen(CONTROL_REQUEST_EXACT) + 1) == 0) {
+		set_exact(ctx, request + strlen(CONTROL_REQUEST_EXACT) + 1, answer);
+		return 0;
+	}
+	if (strcmp(request, CONTROL_REQUEST_STATUS) != 0)
 		return -EOPNOTSUPP;
 	write_status(ctx, answer);
 	return 0;

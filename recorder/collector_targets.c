@@ -158,6 +158,7 @@ static void begin_session(struct collector *c, const struct discover_process *p,
 	    .follow = target->follow,
 	    .packages_text = target->packages_text,
 	    .rate_asked_hz = target->rate_hz,
+	    .mode = target->mode,
 	    .min_wait_ns = c->config->min_wait_ns,
 	    .access = c->access,
 	    .worker_gid = c->worker_gid,
@@ -247,6 +248,7 @@ static bool goes_on(const struct collector *c, struct recorded *r)
 			     target->rate_hz))
 		return false;
 	r->budget.rate_asked_hz = target->rate_hz;
+	session_set_mode(r->session, target->mode);
 	return true;
 }
 
@@ -295,9 +297,11 @@ static void measure(struct recorded *r, const struct session_status *status, uin
 	r->worker_pid = status->worker_pid;
 	r->cpu_ns = cpu_ns;
 	r->cpu_percent = 100 * (double)used_ns / (double)window_ns;
-	r->budget.cpu_ns = used_ns;
+	/* What exact mode takes was asked for, and no other rate would make it less. */
+	r->is_beyond_budget = status->is_exact;
+	r->budget.cpu_ns = status->is_exact ? 0 : used_ns;
 	r->budget.reached_hz = status->rate_hz;
-	r->budget.is_resting = !status->has_totals || status->totals.is_resting;
+	r->budget.is_resting = !status->has_totals || status->totals.is_resting || status->is_exact;
 	r->budget.rate_hz = status->rate_allowed_hz;
 }
 
@@ -305,8 +309,10 @@ static void note_cpu(struct collector *c, uint64_t own_ns, uint64_t window_ns)
 {
 	double sum = 100 * (double)own_ns / (double)window_ns;
 
-	for (size_t i = 0; i < c->n_recorded; i++)
-		sum += c->recorded[i].cpu_percent;
+	for (size_t i = 0; i < c->n_recorded; i++) {
+		if (!c->recorded[i].is_beyond_budget)
+			sum += c->recorded[i].cpu_percent;
+	}
 	c->cpu_percent[c->n_ticks++ % CPU_TICKS] = sum;
 }
 

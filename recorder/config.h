@@ -25,6 +25,7 @@
 
 enum sampling_mode {
 	SAMPLING_OBSERVED,
+	SAMPLING_EXACT,
 };
 
 /* As the word in the file. */

@@ -352,6 +352,7 @@ const struct value_kind kind_min_wait = {
 
 static const char *const mode_names[] = {
     [SAMPLING_OBSERVED] = "observed",
+    [SAMPLING_EXACT] = "exact",
 };
 
 #define N_MODES (sizeof(mode_names) / sizeof(mode_names[0]))
@@ -379,7 +380,7 @@ static void print_mode(FILE *out, const char *key, const void *field)
 }
 
 const struct value_kind kind_mode = {
-    .possible = "give observed, the only mode of this version",
+    .possible = "give observed or exact",
     .parse = parse_mode,
     .print = print_mode,
 };

@@ -10,7 +10,8 @@
 /*
  * @packages  for FOLLOW_PACKAGES, NULL-terminated; a name may be dotted ("walt.server")
  * A file belongs to a package when it lies below a directory of that name and what follows can
- * be imported: identifiers only; or when it is the module of that name itself.
+ * be imported: identifiers only; or when it is the module of that name itself. The shim
+ * (…/walt/server/trackexec.py) is never followed.
  */
 bool follow_file(enum follow_mode mode, const char *const *packages, const char *file,
 		 const char *function);

@@ -13,6 +13,8 @@
  *	            ◄──  MSG_ATTACHED  0: samples from now on; else why not
  *	            ◄──  MSG_PROGRESS  once a second
  *	            ◄──  MSG_GONE      the address space is gone; waits for MSG_TARGET or MSG_STOP
+ *	MSG_LINES (rings)              ──►      once it has attached: exact mode begins, or ends
+ *	MSG_SHIM (ring)                ──►      at any time, see shim_ring.h
  *	MSG_RATE, MSG_TRIM, MSG_GROWTH ──►      at any time
  *	MSG_STOP                       ──►      ends the trace
  *	            ◄──  MSG_DONE      and exits
@@ -22,6 +24,8 @@
 
 #include <limits.h>
 #include <stdint.h>
+
+#include "recorder/exact/line_events.h"
 
 enum message_type {
 	/*
@@ -33,19 +37,34 @@ enum message_type {
 	MSG_FILE,	 /* status; fd when it is 0 */
 	MSG_WANT_IMAGE,	 /* start, end of the mapping whose file is wanted */
 	MSG_WANT_SOURCE, /* path as in a code object */
-	MSG_ATTACHED,	 /* status; text: what was found, or the Python version */
-	MSG_PROGRESS,	 /* totals; status: 0, or why the trace cannot be written at present */
-	MSG_GONE,	 /* status: -ESRCH, or -EFAULT when the structures can't be read */
-	MSG_DONE,	 /* totals; status: 0, or why the trace is not complete */
-	MSG_SETUP,	 /* setup; text: name of the trace, path: packages; fds: its folder, lock */
-	MSG_RATE,	 /* setup.rate_hz */
-	MSG_TRIM,	 /* start: so many bytes of the oldest blocks are to be deleted */
-	MSG_GROWTH,	 /* status: whether the trace may grow */
+	/*
+	 * status; text: what was found, or the Python version; lines: the interpreter's probes, or
+	 * none, end then being why: an errno.
+	 */
+	MSG_ATTACHED,
+	MSG_PROGRESS, /* totals; status: 0, or why the trace cannot be written at present */
+	MSG_GONE,     /* status: -ESRCH, or -EFAULT when the structures can't be read */
+	MSG_DONE,     /* totals; status: 0, or why the trace is not complete */
+	MSG_SETUP,    /* setup; text: name of the trace, path: packages; fds: its folder, lock */
+	MSG_RATE,     /* setup.rate_hz */
+	MSG_TRIM,     /* start: so many bytes of the oldest blocks are to be deleted */
+	MSG_GROWTH,   /* status: whether the trace may grow */
 	/*
 	 * status: 0; start: first CPU, end: number of CPUs; fds: the threads, then records and
 	 * alarm of each CPU. Or status: -ENODATA, end: enum edge_source, which is not EDGES_EXACT.
 	 */
 	MSG_EDGES,
+	/*
+	 * status: 0; start: first CPU, end: number of CPUs; ring_bytes; is_inherited: bool, of
+	 * threads that start later as well; fds: the rings. Or status: -ENODATA, exact mode is
+	 * over.
+	 */
+	MSG_LINES,
+	/*
+	 * fd: the ring of the target's shim, sealed against getting smaller; start: the target's
+	 * number in its own PID namespace
+	 */
+	MSG_SHIM,
 	MSG_WAITS, /* fd: where to ask why threads wait, see oncpu/wait_link.h */
 };
 
@@ -74,8 +93,12 @@ struct record_totals {
 	uint64_t transitions;
 	uint64_t bytes; /* on disk, about */
 	uint64_t gaps;
-	double rate_hz;	     /* in effect */
-	uint64_t is_resting; /* bool: looked at less often, as nothing happens */
+	uint64_t sections, section_lost; /* precise ones; records of them */
+	double rate_hz;			 /* in effect */
+	uint64_t is_resting;		 /* bool: looked at less often, as nothing happens */
+	uint64_t is_exact;		 /* bool: its probes tell each line */
+	uint64_t lines;			 /* that they told */
+	uint64_t lines_lost;		 /* for which there was no room */
 };
 
 #define MESSAGE_TEXT_MAX 1024
@@ -89,6 +112,9 @@ struct message {
 	uint64_t start, end;
 	struct record_totals totals;
 	struct worker_setup setup;
+	struct line_request lines;
+	uint64_t ring_bytes;
+	uint64_t is_inherited;
 	char path[PATH_MAX];
 	char text[MESSAGE_TEXT_MAX];
 	/* Not sent as such: descriptors travel beside the bytes. */

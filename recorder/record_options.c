@@ -17,6 +17,7 @@ enum option_code {
 	OPT_PACKAGES,
 	OPT_NAME,
 	OPT_EDGES,
+	OPT_MODE,
 	OPT_MIN_WAIT,
 };
 
@@ -29,6 +30,7 @@ static const struct option long_options[] = {
     {"all", no_argument, NULL, OPT_ALL},
     {"name", required_argument, NULL, OPT_NAME},
     {"edges", required_argument, NULL, OPT_EDGES},
+    {"mode", required_argument, NULL, OPT_MODE},
     {"min-wait", required_argument, NULL, OPT_MIN_WAIT},
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
@@ -155,6 +157,15 @@ static int set_edges(struct record_options *o, const char *text)
 	return -EINVAL;
 }
 
+static int set_mode(struct record_options *o, const char *text)
+{
+	o->is_exact = strcmp(text, "exact") == 0;
+	if (o->is_exact || strcmp(text, "sample") == 0)
+		return 0;
+	log_error("--mode %s: give sample or exact", text);
+	return -EINVAL;
+}
+
 static int set_option(struct record_options *o, int code)
 {
 	switch (code) {
@@ -177,6 +188,8 @@ static int set_option(struct record_options *o, int code)
 		return 0;
 	case OPT_EDGES:
 		return set_edges(o, optarg);
+	case OPT_MODE:
+		return set_mode(o, optarg);
 	case OPT_MIN_WAIT:
 		return set_min_wait(o, optarg);
 	case OPT_NAME:

@@ -20,6 +20,7 @@ struct record_options {
 	const char *name;     /* part of argv; NULL: the default */
 	double rate_hz;	      /* 0: as fast as it goes */
 	enum edge_wish edges;
+	bool is_exact;	      /* --mode exact */
 	uint64_t min_wait_ns; /* 0: the default */
 	uint64_t duration_ns; /* 0: unlimited */
 	enum follow_mode follow;

@@ -95,7 +95,9 @@ struct record_counters {
 	uint64_t dropped[N_DROP_REASONS];
 	uint64_t lines_unknown;	  /* frames published without a line */
 	uint64_t names_truncated; /* names or file names longer than the limit */
-	uint64_t busy_ns;	  /* time in which a thread was running Python code, about */
+	uint64_t sections, section_records,
+	    section_lost; /* precise ones, as their shim told them */
+	uint64_t busy_ns; /* time in which a thread was running Python code, about */
 };
 
 /*

@@ -77,8 +77,11 @@ void sampler_free(struct sampler *s)
 {
 	if (!s)
 		return;
+	exact_source_free(s->exact_new);
+	sampler_exact_drop(s);
 	for (size_t i = 0; i < s->n_tracks; i++)
 		sampler_free_track(s, s->tracks[i]);
+	sampler_precise_free(s);
 	edges_free(s->edges);
 	edges_coarse_free(s->coarse);
 	if (s->wake_fd >= 0)
@@ -170,7 +173,7 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 	int r = -EAGAIN;
 
 	t->stale = false;
-	if (t->told_by != PROVENANCE_OBSERVED) {
+	if (t->told_by != PROVENANCE_OBSERVED || !t->id.tstate) {
 		t->changed = false;
 		return 0;
 	}
@@ -192,6 +195,12 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 			s->snap.cut = PY_CUT_TORN; /* what there is of it is certain */
 		else if (r < 0)
 			break;
+		if (sampler_precise_has_told(s, t)) {
+			/* What was seen may be of a section, which tells all by itself. */
+			t->stale = s->maybe_stale = true;
+			t->changed = false;
+			return 0;
+		}
 		proven = sampler_prove_young(s, *now_ns);
 		if (proven < s->snap.n) {
 			r = -EAGAIN;
@@ -303,6 +312,7 @@ static int round_of_looks(struct sampler *s, uint64_t *now_ns)
 	s->round_ns = *now_ns;
 	s->is_quiet = true;
 	sampler_take_edges(s, *now_ns);
+	sampler_precise_poll(s, *now_ns);
 	if (*now_ns >= s->list_due_ns) {
 		r = sampler_list_threads(s, *now_ns);
 		if (r == -ESRCH || (r < 0 && s->n_tracks == 0))
@@ -431,11 +441,48 @@ static void end_round(struct sampler *s, uint64_t now_ns)
 	pace_end_round(&s->pace, &seen, now_ns);
 }
 
+/* In exact mode what comes is taken from rings: rounds have another pace, and none is missed. */
+static uint64_t wait_for_lines(struct sampler *s, uint64_t now_ns)
+{
+	struct pace_pause pause;
+
+	sampler_sleep_until(now_ns + sampler_exact_pause(s));
+	now_ns = clock_monotonic_ns();
+	adopt_rate(s, now_ns);
+	pace_rest_over(&s->pace, now_ns, 0);
+	pace_begin_round(&s->pace, now_ns, &pause);
+	return now_ns;
+}
+
+/* What a shim has told of that time is known. */
+static void tell_pause(struct sampler *s, const struct pace_pause *pause, uint64_t now_ns)
+{
+	uint64_t start_ns = pause->start_ns, told_ns;
+
+	sampler_precise_poll(s, now_ns);
+	told_ns = sampler_precise_told_ns(s);
+	if (told_ns > start_ns)
+		start_ns = told_ns;
+	if (start_ns < pause->end_ns)
+		sampler_emit_gap(s, start_ns, pause->end_ns, GAP_RECORDER_PAUSED, pause->n_missed);
+}
+
+static uint64_t next_nap_ns(const struct sampler *s, uint64_t now_ns)
+{
+	uint64_t nap_ns = sampler_precise_nap_ns(s, now_ns);
+
+	if (nap_ns > NAP_NS)
+		nap_ns = NAP_NS;
+	return s->pace.due_ns - now_ns > nap_ns ? now_ns + nap_ns : s->pace.due_ns;
+}
+
 /* Returns the time, which is that of the next round unless we are to stop. */
 static uint64_t wait_for_round(struct sampler *s, uint64_t now_ns, const atomic_bool *stop)
 {
 	struct pace_pause pause;
 
+	if (s->exact)
+		return wait_for_lines(s, now_ns);
 	/* Each look at a thread reads the clock, but there may have been none. */
 	if (now_ns < s->pace.due_ns || now_ns == s->pace.started_ns)
 		now_ns = clock_monotonic_ns();
@@ -447,14 +494,13 @@ static uint64_t wait_for_round(struct sampler *s, uint64_t now_ns, const atomic_
 	while (now_ns < s->pace.due_ns) {
 		if (atomic_load_explicit(stop, memory_order_relaxed))
 			return now_ns;
-		sampler_pause(s, now_ns,
-			      s->pace.due_ns - now_ns > NAP_NS ? now_ns + NAP_NS : s->pace.due_ns);
+		sampler_pause(s, now_ns, next_nap_ns(s, now_ns));
 		now_ns = clock_monotonic_ns();
+		sampler_precise_poll(s, now_ns);
 		adopt_rate(s, now_ns);
 	}
 	if (pace_begin_round(&s->pace, now_ns, &pause) && s->n_tracks)
-		sampler_emit_gap(s, pause.start_ns, pause.end_ns, GAP_RECORDER_PAUSED,
-				 pause.n_missed);
+		tell_pause(s, &pause, now_ns);
 	return now_ns;
 }
 
@@ -477,6 +523,7 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 
 	begin(s, now_ns);
 	while (r == 0 && !atomic_load_explicit(stop, memory_order_relaxed)) {
+		sampler_exact_take(s, now_ns);
 		r = round_of_looks(s, &now_ns);
 		s->is_quiet &= r == 0;
 		r = settle_failure(s, r, now_ns);
@@ -487,6 +534,9 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 			now_ns = wait_for_round(s, now_ns, stop);
 		}
 	}
+	sampler_exact_finish(s);
+	/* What it told last. */
+	sampler_precise_poll(s, now_ns);
 	if (r == -ESRCH) {
 		/* What was read last can't be proven any more, but nor can it have changed. */
 		ring_publish(s->ring);

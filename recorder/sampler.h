@@ -17,6 +17,7 @@ struct edge_inbox;
 struct edge_rings;
 struct py_runtime;
 struct sampler;
+struct shim_ring;
 struct wait_queue;
 
 /* Which code is followed. */
@@ -37,8 +38,9 @@ struct sampler_config {
 	uint64_t min_wait_ns;
 	enum follow_mode follow;
 	const char *const
-	    *packages; /* NULL-terminated, for FOLLOW_PACKAGES; outlives the sampler */
-	int pid;       /* for /proc/PID/task/TID/stat: which CPU a thread runs on; 0: unknown */
+	    *packages;		   /* NULL-terminated, for FOLLOW_PACKAGES; outlives the sampler */
+	const char *packages_text; /* the same with commas; outlives the sampler */
+	int pid; /* for /proc/PID/task/TID/stat: which CPU a thread runs on; 0: unknown */
 	/* Instead of these, of /proc/PID/stat (see cpu_placement.h); outlives the sampler; -1: none
 	 */
 	int stat_fd;
@@ -84,6 +86,17 @@ void sampler_wake(struct sampler *s);
  * before sampler_run(). In effect after a round, 200 ms at the latest; it is no gap.
  */
 void sampler_set_rate(struct sampler *s, double rate_hz);
+
+/*
+ * Read this ring of the target's shim from now on (see shim_ring.h). From any thread, also before
+ * sampler_run(). Takes it over; one that was there before is closed.
+ */
+void sampler_offer_shim(struct sampler *s, struct shim_ring *ring);
+/*
+ * Whether the shim is to tell all followed code, all the time: from Python 3.12 on, from the next
+ * section on that the program opens. From any thread, also while there is no shim.
+ */
+void sampler_set_shim_exact(struct sampler *s, bool is_wanted);
 
 const struct sampler_progress *sampler_get_progress(const struct sampler *s);
 uint32_t sampler_next_code(const struct sampler *s);

@@ -82,6 +82,11 @@ static void note_used(struct sampler *s, struct py_code *code)
 	s->used[s->n_used++] = code;
 }
 
+bool sampler_is_followed(const struct sampler *s, const char *file, const char *name)
+{
+	return follow_file(s->config->follow, s->config->packages, file, name);
+}
+
 /* The followed frames of the snapshot into s->now. Returns their number, or -1: ring full. */
 static int64_t collect_followed(struct sampler *s, uint64_t now_ns)
 {
@@ -95,8 +100,7 @@ static int64_t collect_followed(struct sampler *s, uint64_t now_ns)
 
 		note_used(s, code);
 		if (code->followed < 0)
-			code->followed = follow_file(s->config->follow, s->config->packages,
-						     code->file, code->name);
+			code->followed = sampler_is_followed(s, code->file, code->name);
 		if (!code->followed)
 			continue;
 		if (!code->id && !announce_code(s, code, now_ns))
@@ -264,6 +268,13 @@ static bool append_gap(struct sampler *s, uint16_t thread, uint64_t start_ns, ui
 	r->lost = lost;
 	r->unused = 0;
 	return true;
+}
+
+void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+			     uint32_t reason, uint64_t lost)
+{
+	if (t->told_in && append_gap(s, t->number, start_ns, end_ns, reason, lost))
+		t->gap_end_ns = end_ns;
 }
 
 /* Of threads that others tell us of, nothing is lost when looks are. */

@@ -11,6 +11,7 @@
 #include "recorder/python/py_runtime.h"
 #include "recorder/python/py_threads.h"
 #include "recorder/sampler.h"
+#include "recorder/sampler_exact.h"
 
 /* A thread of the target as the sampler follows it. */
 struct track {
@@ -38,8 +39,9 @@ struct track {
 	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
-	bool is_told_first;	/* nothing was told since that began, or since a gap */
-	struct told_wait *offs; /* to be told in their turn, while others tell the stacks */
+	uint32_t told_native_id; /* as its shim told it; 0: it did not */
+	bool is_told_first;	 /* nothing was told since that began, or since a gap */
+	struct told_wait *offs;	 /* to be told in their turn, while others tell the stacks */
 	size_t n_offs, offs_cap;
 	uint64_t
 	    coarse_ns; /* what emitted_ns was when coarse edges were looked at for their sake */
@@ -132,7 +134,15 @@ struct sampler {
 	uint64_t off_due_ns;	     /* when a wait has to be told, UINT64_MAX: there is none */
 	uint64_t early_ns;	     /* from then on a pause may end early */
 	bool is_watch_wanted;	     /* a thread was switched in: the GILs may have new holders */
-	int wake_fd; /* readable: something changed that concerns a sampler at rest */
+	struct sampler_precise *precise; /* NULL: no shim was found */
+	_Atomic(struct shim_ring *) offered_shim;
+	atomic_bool is_shim_exact; /* wanted */
+	int wake_fd;		   /* readable: something changed that concerns a sampler at rest */
+
+	struct exact *exact; /* NULL: the mode is not on */
+	_Atomic(struct exact_source *) exact_new;
+	_Atomic bool is_exact_new; /* that is to be adopted, also when it is NULL */
+	struct exact_progress exact_progress;
 
 	uint64_t round_ns, last_round_ns; /* when this one began, and the one before */
 	uint64_t gap_end_ns;		  /* of the last gap that was told */
@@ -156,6 +166,16 @@ void sampler_plan_list(struct sampler *s);
 int sampler_watch_gils(struct sampler *s);
 struct track *sampler_find_track(const struct sampler *s, remote_addr tstate);
 void sampler_free_track(struct sampler *s, struct track *t);
+/*
+ * A thread that the interpreter's list does not show, or not yet. Listed as long as that is not
+ * read again. NULL: there are too many.
+ */
+struct track *sampler_add_unlisted(struct sampler *s, uint32_t tid);
+/* The thread that has told this of itself, NULL: it is not known. */
+struct track *sampler_find_told(struct sampler *s, uint64_t python_id, uint32_t native_id);
+/* The same, not to be looked at before it is listed; it may have ended. NULL: there are too many.
+ */
+struct track *sampler_add_told(struct sampler *s, uint64_t python_id, uint32_t native_id);
 
 /* --- sampler_edges.c --- */
 
@@ -226,10 +246,14 @@ void sampler_sleep_until(uint64_t ns);
 
 /* Tell the writer what is new in s->snap, a snapshot of this thread taken at now_ns. */
 void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns);
+bool sampler_is_followed(const struct sampler *s, const char *file, const char *name);
 /* The thread is gone. */
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns);
 void sampler_emit_gap(struct sampler *s, uint64_t start_ns, uint64_t end_ns, uint32_t reason,
 		      uint64_t lost);
+/* Of one thread only, whoever tells of it. */
+void sampler_emit_thread_gap(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
+			     uint32_t reason, uint64_t lost);
 /*
  * It was off the CPU, or (is_open) still is.
  * @was  EDGE_WAITING or EDGE_READY
@@ -263,6 +287,22 @@ struct record_stack *sampler_append_stack(struct sampler *s, uint32_t n_frames);
 /* As sampler_emit_off(), in whatever batch there is. */
 bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 			unsigned was, bool is_open);
+
+/* --- sampler_exact.c --- */
+
+/* Take what the probes have told until then; begin, or end, when that is asked for. Returns whether
+ * there is nothing left. */
+bool sampler_exact_take(struct sampler *s, uint64_t now_ns);
+/* Take what has come, and no more than that. */
+void sampler_exact_catch_up(struct sampler *s);
+/* Take all that is left, and end; the writer has to make room meanwhile. */
+void sampler_exact_finish(struct sampler *s);
+void sampler_exact_drop(struct sampler *s);
+/* A thread that has come later: what it does is told. */
+void sampler_exact_add(struct sampler *s, struct track *t);
+void sampler_exact_forget(struct sampler *s, const struct track *t);
+/* How long to leave the rings alone. */
+uint64_t sampler_exact_pause(const struct sampler *s);
 
 /* --- sampler_names.c --- */
 
@@ -329,5 +369,19 @@ void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uin
 void sampler_told_gone(struct sampler *s, struct track *t);
 /* Now and then: waits whose turn does not come. */
 void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
+
+/* --- sampler_shim.c --- */
+
+/* Take what the shim has told until now. Before each round of looks, not during a look. */
+void sampler_precise_poll(struct sampler *s, uint64_t now_ns);
+/* Whether more is there of this thread: then what a look has seen of it does not count. */
+bool sampler_precise_has_told(const struct sampler *s, const struct track *t);
+/* When it is to be called again at the latest, from now on. */
+uint64_t sampler_precise_nap_ns(const struct sampler *s, uint64_t now_ns);
+/* The time of the last event that it told. */
+uint64_t sampler_precise_told_ns(const struct sampler *s);
+/* The thread is about to be freed. */
+void sampler_precise_forget(struct sampler *s, const struct track *t);
+void sampler_precise_free(struct sampler *s);
 
 #endif

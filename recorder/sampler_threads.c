@@ -26,6 +26,8 @@ struct track *sampler_find_track(const struct sampler *s, remote_addr tstate)
 
 void sampler_free_track(struct sampler *s, struct track *t)
 {
+	sampler_exact_forget(s, t);
+	sampler_precise_forget(s, t);
 	sampler_unlink_edge(s, t);
 	py_stack_free(t->stack);
 	free(t->last);
@@ -33,12 +35,12 @@ void sampler_free_track(struct sampler *s, struct track *t)
 	free(t);
 }
 
-static void add_track(struct sampler *s, const struct py_thread *id)
+static struct track *add_track(struct sampler *s, const struct py_thread *id)
 {
 	struct track *t;
 
 	if (s->next_thread >= MAX_THREAD_NUMBER)
-		return;
+		return NULL;
 	t = xcalloc(1, sizeof(*t));
 	t->id = *id;
 	t->stack = py_stack_new(id->tstate);
@@ -48,6 +50,65 @@ static void add_track(struct sampler *s, const struct py_thread *id)
 	s->tracks = xgrow(s->tracks, &s->tracks_cap, s->n_tracks + 1, sizeof(s->tracks[0]));
 	s->tracks[s->n_tracks++] = t;
 	sampler_link_edge(s, t);
+	sampler_exact_add(s, t);
+	return t;
+}
+
+struct track *sampler_add_unlisted(struct sampler *s, uint32_t tid)
+{
+	const struct py_thread id = {.native_id = tid};
+	struct track *t = add_track(s, &id);
+
+	if (t)
+		t->told_native_id = tid;
+	/* It may be there by now. */
+	s->list_due_ns = 0;
+	return t;
+}
+
+struct track *sampler_find_told(struct sampler *s, uint64_t python_id, uint32_t native_id)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct track *t = s->tracks[i];
+
+		/* Up to 3.10 the interpreter does not keep the kernel's number. */
+		if (t->id.python_id != python_id ||
+		    (t->id.native_id && t->id.native_id != native_id) ||
+		    (t->told_native_id && t->told_native_id != native_id))
+			continue;
+		t->told_native_id = native_id;
+		return t;
+	}
+	return NULL;
+}
+
+struct track *sampler_add_told(struct sampler *s, uint64_t python_id, uint32_t native_id)
+{
+	const struct py_thread id = {.python_id = python_id, .native_id = native_id};
+	struct track *t = add_track(s, &id);
+
+	if (t)
+		t->told_native_id = native_id;
+	s->list_due_ns = 0; /* it is in the list, or has ended */
+	return t;
+}
+
+/* One that told of itself before it was listed. */
+static struct track *adopt_told(struct sampler *s, const struct py_thread *id)
+{
+	for (size_t i = 0; i < s->n_tracks; i++) {
+		struct track *t = s->tracks[i];
+
+		if (t->id.tstate || !t->told_native_id ||
+		    (t->id.python_id && t->id.python_id != id->python_id) ||
+		    (id->native_id ? id->native_id != t->told_native_id : !t->id.python_id))
+			continue;
+		py_stack_free(t->stack);
+		t->stack = py_stack_new(id->tstate);
+		t->id = *id;
+		return t;
+	}
+	return NULL;
 }
 
 static struct gil_watch *find_gil(struct sampler *s, remote_addr addr)
@@ -137,11 +198,18 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 			t->id = s->listed[i];
 		} else {
 			if (t)
-				t->id.tstate = 0; /* another thread lives there now */
-			add_track(s, &s->listed[i]);
+				t->id.tstate = t->told_native_id =
+				    0; /* another one lives there now */
+			t = adopt_told(s, &s->listed[i]);
+			if (t)
+				t->is_listed = true;
+			else
+				add_track(s, &s->listed[i]);
 		}
 		find_gil(s, s->listed[i].gil);
 	}
+	/* What they did last is told before their end. */
+	sampler_exact_catch_up(s);
 	drop_unlisted(s, now_ns);
 	atomic_store_explicit(&s->progress.threads, s->n_tracks, memory_order_relaxed);
 	return 0;

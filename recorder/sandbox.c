@@ -13,14 +13,16 @@
 
 #include "recorder/call_filter.h"
 #include "recorder/landlock.h"
+#include "recorder/exact/line_events.h"
 #include "recorder/oncpu/edges_coarse.h"
 #include "recorder/privileges.h"
 
 /*
  * The database's three files, the socket, some of a target, and twice as many; and what its edges
- * take: two rings for each CPU, or a file for each thread.
+ * take: two rings for each CPU, or a file for each thread; and a ring for each CPU in exact mode,
+ * for a moment those of two.
  */
-#define DESCRIPTORS_MAX (64 + 2 * EDGE_CPUS_MAX)
+#define DESCRIPTORS_MAX (64 + 2 * EDGE_CPUS_MAX + 2 * LINE_CPUS_MAX)
 static_assert(EDGES_COARSE_MAX <= 2 * EDGE_CPUS_MAX, "edges of either kind need no more");
 
 struct sandbox {

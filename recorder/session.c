@@ -140,7 +140,9 @@ static void release(struct session *s)
 		event_free(s->on_exit);
 	s->on_exit = NULL;
 	edge_choice_done(&s->edges);
+	session_exact_done(s);
 	session_close_waits(s);
+	session_close_shim(s);
 	discard_folder(s);
 	trace_folder_close(&s->folder);
 	run_folder_close(&s->run);
@@ -164,6 +166,8 @@ void session_stop(struct session *s, const char *reason)
 	if (s->state >= SESSION_ENDING)
 		return;
 	s->state = SESSION_ENDING;
+	/* What the probes told until now is still read. */
+	session_exact_done(s);
 	drop_looks(s);
 	if (s->worker.pid == 0) {
 		be_over(s);
@@ -233,6 +237,8 @@ static void on_worker_exit(evutil_socket_t fd, short what, void *arg)
 	drop_worker_events(s);
 	drop_looks(s);
 	session_close_waits(s);
+	session_exact_gone(s);
+	session_close_shim(s);
 	worker_process_done(&s->worker);
 	s->awaits_reply = false;
 	if (s->state >= SESSION_ENDING) {
@@ -435,6 +441,8 @@ struct session *session_new(const struct session_ops *ops, const struct session_
 	s->follow = target->follow;
 	s->packages_text = xstrdup(target->packages_text);
 	s->rate_asked_hz = s->rate_hz = target->rate_asked_hz;
+	s->mode = target->mode;
+	s->exact.is_wanted = s->mode == SAMPLING_EXACT;
 	s->min_wait_ns = target->min_wait_ns;
 	s->access = target->access;
 	s->worker_gid = target->worker_gid;
@@ -549,6 +557,11 @@ void session_get_status(const struct session *s, struct session_status *ret)
 	    .has_totals = s->has_totals,
 	    .n_restarts = s->n_restarts,
 	    .edges = s->edges.source,
+	    .is_exact_wanted = s->exact.is_wanted,
+	    .is_exact = s->exact.events && s->has_totals && s->totals.is_exact,
+	    .exact_until_ns = s->exact.until_ns,
+	    .exact_error = s->exact.error,
+	    .has_shim = s->has_shim,
 	    .error = s->error,
 	};
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "recorder/config.h"
 #include "recorder/handover.h"
 #include "recorder/oncpu/edge_events.h"
 #include "recorder/run_folder.h"
@@ -56,6 +57,7 @@ struct session_target {
 	enum follow_mode follow;
 	const char *packages_text;
 	double rate_asked_hz; /* 0: as fast as it goes */
+	enum sampling_mode mode;
 	uint64_t min_wait_ns; /* waits are recorded from here on; 0: the default */
 	struct folder_access access;
 	gid_t worker_gid; /* with access.worker_uid; (gid_t)-1: unchanged */
@@ -92,6 +94,15 @@ void session_check(struct session *s);
 bool session_goes_on(struct session *s, const char *name, enum follow_mode follow,
 		     const char *packages_text, double rate_asked_hz);
 
+/*
+ * Exact mode: each line, as the interpreter's probes tell it, at some two microseconds a line for
+ * the target. On, also for the programs that it executes later, until it is switched off or so
+ * much time has passed (0: no end). What came of it is in the status.
+ */
+void session_set_exact(struct session *s, bool is_wanted, uint64_t duration_ns);
+/* As the configuration has it; switches only if that is another one than before. */
+void session_set_mode(struct session *s, enum sampling_mode mode);
+
 /* Takes effect when there is a worker, and for each later one. */
 void session_set_rate(struct session *s, double rate_hz);
 /* The target with its trace's name, held for the caller. False: it has none yet. */
@@ -113,7 +124,11 @@ struct session_status {
 	struct record_totals totals;			/* of the worker, as it last told them */
 	bool has_totals;
 	unsigned n_restarts;
-	enum edge_source edges; /* of the recording, once there is one */
+	enum edge_source edges;		/* of the recording, once there is one */
+	bool is_exact_wanted, is_exact; /* is_exact: its probes are set */
+	int64_t exact_until_ns;		/* real time; 0: no end */
+	const char *exact_error;	/* why exact mode is not on; "" */
+	bool has_shim;			/* which tells its precise sections */
 	const char *error; /* why it waits, or was restarted; "" when there is nothing to say */
 };
 void session_get_status(const struct session *s, struct session_status *ret);

@@ -125,6 +125,8 @@ static void on_attached(struct session *s, const struct message *m)
 				 (int)s->pid, s->python, s->run.name, s->folder.name);
 		s->has_trace = true;
 		s->state = SESSION_RECORDING;
+		session_exact_attached(s, m);
+		session_open_shim(s);
 		return;
 	}
 	if (m->status == -EOPNOTSUPP && !is_patient(s)) {
@@ -194,8 +196,11 @@ static void on_progress(struct session *s, const struct message *m)
 
 static void on_gone(struct session *s)
 {
-	if (s->state == SESSION_RECORDING)
-		session_attach(s);
+	session_close_shim(s);
+	if (s->state != SESSION_RECORDING)
+		return;
+	session_exact_gone(s);
+	session_attach(s);
 }
 
 void session_on_message(struct session *s, struct message *m)

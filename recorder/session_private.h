@@ -8,7 +8,10 @@
 #include "recorder/worker_process.h"
 
 struct event;
+struct line_events;
+struct lines_look;
 struct net_cache;
+struct shim_look;
 struct wait_look;
 
 /* What the session waits for with its timer. */
@@ -19,6 +22,18 @@ enum session_next {
 	NEXT_TARGET, /* attach again */
 	NEXT_LOOK,   /* a helper thread for the look that waits */
 	NEXT_KILL,   /* the worker did not end in time */
+};
+
+/* See session_exact.c. */
+struct session_exact {
+	struct line_request request; /* of the interpreter that the worker found */
+	int lack;		     /* why it asks for nothing: a negative errno */
+	bool is_wanted;
+	int64_t until_ns; /* real time; 0: until somebody says so */
+	struct event *timer;
+	struct lines_look *look;    /* under way */
+	struct line_events *events; /* NULL: none are set */
+	char error[256];	    /* why it is not on; "" */
 };
 
 struct session {
@@ -48,9 +63,15 @@ struct session {
 	struct event *on_asked;
 	struct wait_look *wait_look; /* under way */
 	struct net_cache *net_cache; /* NULL: there is none, or a look has it */
+	struct event *shim_timer;    /* NULL: its shim is not looked for */
+	struct shim_look *shim_look; /* under way */
+	unsigned n_shim_looks;
+	bool has_shim; /* and the worker has its ring */
 	struct run_folder run;
 	struct trace_folder folder;
 
+	enum sampling_mode mode; /* as the configuration has it */
+	struct session_exact exact;
 	struct worker_process worker;
 	unsigned n_restarts;
 	unsigned n_failures; /* of workers in a row */
@@ -98,6 +119,19 @@ uint64_t session_next_pause(struct session *s, uint64_t min_ns, uint64_t max_ns)
 /* For a worker that was just started. */
 void session_open_waits(struct session *s);
 void session_close_waits(struct session *s);
+
+/* --- session_exact.c --- */
+
+/* The worker has found the interpreter, and tells of its probes. */
+void session_exact_attached(struct session *s, const struct message *m);
+/* The address space is gone, or the worker: probes end, and are set again when there is another. */
+void session_exact_gone(struct session *s);
+void session_exact_done(struct session *s);
+/* --- session_shim.c --- */
+
+/* The worker records: look for the shim until it is found. */
+void session_open_shim(struct session *s);
+void session_close_shim(struct session *s);
 
 /* --- session_attach.c --- */
 

@@ -8,7 +8,7 @@
 
 /* A byte becomes at most six, as in \ufffd; then there are the keys and the numbers. */
 #define JSON_PER_TEXT	 (6 * STATUS_TEXT_MAX)
-#define JSON_PER_SESSION (5 * JSON_PER_TEXT + 1500)
+#define JSON_PER_SESSION (6 * JSON_PER_TEXT + 1800)
 #define JSON_PER_REFUSED (2 * JSON_PER_TEXT + 300)
 #define JSON_REST	 (3 * JSON_PER_TEXT + 2000)
 _Static_assert(STATUS_SESSIONS_MAX *JSON_PER_SESSION + STATUS_REFUSED_MAX * JSON_PER_REFUSED +
@@ -101,7 +101,19 @@ static void put_session(struct json_writer *j, const struct status_session *s)
 	json_count(j, "transitions", s->transitions);
 	json_count(j, "bytes", s->bytes);
 	json_count(j, "gaps", s->gaps);
+	json_bool(j, "shim", s->has_shim);
+	json_count(j, "sections", s->sections);
+	json_count(j, "section_records_lost", s->section_lost);
 	json_real(j, "cpu_percent", s->cpu_percent, 2);
+	json_string(j, "mode", s->mode);
+	json_bool(j, "exact_wanted", s->is_exact_wanted);
+	if (s->exact_until_unix_s)
+		json_int(j, "exact_until_unix_s", s->exact_until_unix_s);
+	else
+		json_null(j, "exact_until_unix_s");
+	put_text(j, "exact_error", s->exact_error);
+	json_count(j, "probe_events", s->lines);
+	json_count(j, "probe_events_lost", s->lines_lost);
 	if (s->worker_pid)
 		json_int(j, "worker_pid", s->worker_pid);
 	else

@@ -50,10 +50,19 @@ struct status_session {
 	uint64_t transitions;
 	uint64_t bytes; /* of the trace, on disk */
 	uint64_t gaps;
-	double cpu_percent; /* of one core, in the last seconds; NAN: not known */
-	const char *edges;  /* "exact", "coarse", "none"; NULL: not recording */
-	pid_t worker_pid;   /* 0: none at present */
-	uint32_t restarts;  /* of its worker, after it failed */
+	bool has_shim; /* which tells its precise sections */
+	uint64_t sections;
+	uint64_t section_lost;	 /* records of them */
+	double cpu_percent;	 /* of one core, in the last seconds; NAN: not known */
+	const char *edges;	 /* "exact", "coarse", "none"; NULL: not recording */
+	const char *mode;	 /* "observed", "exact" */
+	const char *exact_error; /* why it is not exact, though that was asked for */
+	bool is_exact_wanted;
+	int64_t exact_until_unix_s; /* 0: no end */
+	uint64_t lines;		    /* that the interpreter's probes told */
+	uint64_t lines_lost;	    /* for which there was no room */
+	pid_t worker_pid;	    /* 0: none at present */
+	uint32_t restarts;	    /* of its worker, after it failed */
 	const char *last_error;
 };
 

@@ -106,6 +106,9 @@ static int store_counters(struct trace_writer *w)
 	if (r < 0 || (r = trace_store_counter(s, COUNTER_SNAPSHOTS, c->snapshots)) < 0 ||
 	    (r = trace_store_counter(s, COUNTER_LINES_UNKNOWN, c->lines_unknown)) < 0 ||
 	    (r = trace_store_counter(s, COUNTER_NAMES_TRUNCATED, c->names_truncated)) < 0 ||
+	    (r = trace_store_counter(s, COUNTER_SECTIONS, c->sections)) < 0 ||
+	    (r = trace_store_counter(s, COUNTER_SECTION_RECORDS, c->section_records)) < 0 ||
+	    (r = trace_store_counter(s, COUNTER_SECTION_LOST, c->section_lost)) < 0 ||
 	    (r = trace_store_counter(s, COUNTER_BUSY, c->busy_ns)) < 0)
 		return r;
 	return trace_store_counter(s, COUNTER_TIME, c->h.time_ns);

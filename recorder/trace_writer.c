@@ -379,6 +379,9 @@ static int put_counters(struct trace_writer *w, const struct record_counters *r)
 		sum->dropped[i] += w->base.dropped[i];
 	sum->lines_unknown += w->base.lines_unknown;
 	sum->names_truncated += w->base.names_truncated;
+	sum->sections += w->base.sections;
+	sum->section_records += w->base.section_records;
+	sum->section_lost += w->base.section_lost;
 	sum->busy_ns += w->base.busy_ns;
 	w->counters_stored = 0;
 	return 0;

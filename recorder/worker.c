@@ -17,17 +17,22 @@
 #include "common/xalloc.h"
 #include "recorder/oncpu/edge_inbox.h"
 #include "recorder/privileges.h"
+#include "recorder/shim_ring.h"
 #include "recorder/trace_writer.h"
 #include "recorder/wait_queue.h"
 #include "recorder/wait_watch.h"
 
 #define RING_BYTES (4u << 20)
+/* Of who is only there for exact mode. */
+#define EXACT_RING_BYTES (32u << 20)
 /*
  * How long the writer sleeps. A wake-up costs some ten microseconds, so it is rare while little
  * happens, and short beside the time to fill the ring when much does.
  */
 #define WAIT_IDLE_MS 50
 #define WAIT_BUSY_MS 10
+/* Each line of a program may fill the ring in a fifth of a second. */
+#define WAIT_EXACT_MS 2
 /* At low rates hardly anything can come, and there may be many workers like this one. */
 #define WAIT_REST_MS 300
 #define REST_MAX_HZ  1000
@@ -80,6 +85,7 @@ static int start_sampling(struct worker *w)
 	    .rate_hz = w->rate_hz,
 	    .follow = w->config->follow,
 	    .packages = w->config->packages,
+	    .packages_text = w->config->packages_text,
 	    .pid = w->config->pid,
 	    .slows_when_idle = w->config->slows_when_idle,
 	    .min_wait_ns = w->config->min_wait_ns,
@@ -122,6 +128,9 @@ static const struct record_header *add_base(struct worker *w, const struct recor
 		sum->dropped[i] += w->base.dropped[i];
 	sum->lines_unknown += w->base.lines_unknown;
 	sum->names_truncated += w->base.names_truncated;
+	sum->sections += w->base.sections;
+	sum->section_records += w->base.section_records;
+	sum->section_lost += w->base.section_lost;
 	sum->busy_ns += w->base.busy_ns;
 	return &sum->h;
 }
@@ -157,6 +166,8 @@ static int wait_ms(const struct worker *w, unsigned n_drained)
 {
 	if (n_drained == DRAIN_MAX)
 		return 0;
+	if (w->is_exact)
+		return n_drained ? WAIT_EXACT_MS : WAIT_IDLE_MS;
 	if (((w->rate_hz > 0 && w->rate_hz <= LONG_MAX_HZ) || is_resting(w)) && n_drained)
 		return WAIT_LONG_MS;
 	if ((w->rate_hz > 0 && w->rate_hz <= REST_MAX_HZ) || is_resting(w))
@@ -179,6 +190,10 @@ static void stop_sampling(struct worker *w)
 	while (drain_ring(w))
 		;
 	w->is_sampling = false;
+	w->is_exact = false;
+	line_ring_fds_done(&w->line_fds);
+	w->lines_base += atomic_load(&sampler_get_exact_progress(w->sampler)->events);
+	w->lost_base += atomic_load(&sampler_get_exact_progress(w->sampler)->lost);
 	w->base = w->counters;
 	w->next_code = sampler_next_code(w->sampler);
 	w->next_thread = sampler_next_thread(w->sampler);
@@ -254,6 +269,8 @@ static void on_target(struct worker *w, struct message *target)
 		}
 	}
 	reply.status = r;
+	reply.lines = w->line_plan.request;
+	reply.end = (uint64_t)-w->lines_status;
 	message_send(w->channel.sock, &reply);
 }
 
@@ -280,8 +297,19 @@ static void fill_totals(const struct worker *w, struct record_totals *ret)
 	    .cut = sum_up(w->counters.cut, N_CUT_REASONS),
 	    .dropped = sum_up(w->counters.dropped, N_DROP_REASONS),
 	    .gaps = w->n_gaps,
+	    .sections = w->counters.sections,
+	    .section_lost = w->counters.section_lost,
 	    .rate_hz = w->rate_hz,
+	    .lines = w->lines_base,
+	    .lines_lost = w->lost_base,
 	};
+	if (w->sampler) {
+		const struct exact_progress *lines = sampler_get_exact_progress(w->sampler);
+
+		ret->is_exact = atomic_load_explicit(&lines->is_on, memory_order_relaxed);
+		ret->lines += atomic_load_explicit(&lines->events, memory_order_relaxed);
+		ret->lines_lost += atomic_load_explicit(&lines->lost, memory_order_relaxed);
+	}
 	if (w->sampler)
 		ret->is_resting = atomic_load_explicit(
 		    &sampler_get_progress(w->sampler)->is_backed_off, memory_order_relaxed);
@@ -382,12 +410,26 @@ static void on_wish(struct worker *w, const struct message *m)
 	}
 }
 
+/* Without it, precise sections are seen as all else is. */
+static void on_shim(struct worker *w, struct message *m)
+{
+	struct shim_ring *ring = NULL;
+
+	if (m->n_fds == 1 && w->sampler && shim_ring_open(m->fds[0], &ring) == 0) {
+		/* A child has its parent's until it makes one of its own. */
+		if (shim_ring_pid(ring) == m->start)
+			sampler_offer_shim(w->sampler, steal_ptr(ring));
+		shim_ring_close(ring);
+	}
+	message_close_fds(m);
+}
+
 static void on_message(struct worker *w)
 {
 	struct message m;
 	int r;
 
-	r = message_receive(w->channel.sock, &m);
+	r = channel_receive(&w->channel, &m);
 	if (r < 0) {
 		channel_want_stop(&w->channel, "recorder ended");
 		return;
@@ -407,6 +449,12 @@ static void on_message(struct worker *w)
 			message_close_fds(&m);
 		else
 			edge_rings_take(&w->edges, &m);
+		break;
+	case MSG_LINES:
+		worker_on_lines(w, &m);
+		break;
+	case MSG_SHIM:
+		on_shim(w, &m);
 		break;
 	case MSG_STOP:
 		message_close_fds(&m);
@@ -440,12 +488,13 @@ int worker_run(int sock, const struct worker_config *config)
 		send_done(&w, r, "cannot give up privileges", NULL);
 		return 1;
 	}
-	w.ring = ring_new(RING_BYTES);
+	w.ring = ring_new(config->needs_lines ? EXACT_RING_BYTES : RING_BYTES);
 	w.edge_inbox = edge_inbox_new();
 	while (!w.is_done) {
 		struct pollfd p = {.fd = sock, .events = POLLIN};
 
-		if (poll(&p, 1, w.is_sampling ? wait_ms(&w, n_drained) : -1) > 0)
+		if (channel_has_message(&w.channel) ||
+		    poll(&p, 1, w.is_sampling ? wait_ms(&w, n_drained) : -1) > 0)
 			on_message(&w);
 		if (w.is_sampling) {
 			/* Why a thread waits is known before the record of its wait comes. */
@@ -460,7 +509,9 @@ int worker_run(int sock, const struct worker_config *config)
 			finish(&w);
 	}
 	ring_free(w.ring);
+	channel_done(&w.channel);
 	edge_rings_done(&w.edges);
+	line_ring_fds_done(&w.line_fds);
 	edge_inbox_free(w.edge_inbox);
 	close_p(&w.maps_fd);
 	close_p(&w.waits_sock);

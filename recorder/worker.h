@@ -24,8 +24,9 @@ struct worker_config {
 	enum follow_mode follow;
 	const char *const *packages; /* NULL-terminated, for FOLLOW_PACKAGES */
 	const char *packages_text;   /* the same as the user wrote it */
-	bool may_continue;	     /* a trace.db of the same process may be there already */
-	bool is_confined;	     /* privileges have been given up */
+	bool needs_lines;  /* an interpreter that does not tell its lines is not recorded */
+	bool may_continue; /* a trace.db of the same process may be there already */
+	bool is_confined;  /* privileges have been given up */
 };
 
 /*

@@ -129,6 +129,13 @@ int worker_find_interpreter(struct worker *w, struct message *target, char *foun
 	r = locate(w, w->maps_fd, &where, found, size);
 	if (r == 0)
 		r = py_runtime_open(&w->mem, &where, &w->py, found, size);
+	if (r == 0) {
+		worker_find_lines(w, where.path);
+		if (w->config->needs_lines && w->lines_status < 0) {
+			snprintf(found, size, "%s", w->py.version);
+			r = -ENOPROTOOPT;
+		}
+	}
 	if (r < 0)
 		memory_done(&w->mem);
 	return r;

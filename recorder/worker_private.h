@@ -10,11 +10,14 @@
 
 #include "common/clock.h"
 #include "recorder/channel.h"
+#include "recorder/exact/line_handover.h"
+#include "recorder/exact/line_plan.h"
 #include "recorder/handover.h"
 #include "recorder/oncpu/edge_handover.h"
 #include "recorder/python/py_runtime.h"
 #include "recorder/ring.h"
 #include "recorder/sampler.h"
+#include "recorder/sampler_exact.h"
 #include "recorder/target/memory.h"
 #include "recorder/worker.h"
 
@@ -53,8 +56,13 @@ struct worker {
 	int stat_fd;		 /* of the target; -1: none */
 	struct edge_rings edges; /* of the target */
 	struct edge_inbox *edge_inbox;
-	int maps_fd;	/* of the target; -1: none */
-	int waits_sock; /* where to ask why it waits; -1: nowhere */
+	struct line_plan line_plan; /* of the interpreter's probes; asks for nothing: it has none */
+	int lines_status;	    /* why */
+	struct line_ring_fds line_fds;
+	bool is_exact;
+	uint64_t lines_base, lost_base; /* of earlier samplers */
+	int maps_fd;			/* of the target; -1: none */
+	int waits_sock;			/* where to ask why it waits; -1: nowhere */
 	struct wait_queue *wait_queue;
 	struct wait_watch *wait_watch; /* NULL: nobody finds out */
 	bool may_not_grow;	       /* the trace: others need the disk */
@@ -65,10 +73,19 @@ struct worker {
 /*
  * Take the target's memory and maps from a MSG_TARGET and look for its interpreter.
  * @found  what was found instead, or is wrong
- * Returns 0 or a negative errno; then the memory is closed.
+ * Returns 0; -ENOPROTOOPT when it does not tell its lines, though that is needed (found: its
+ * version); or another negative errno; then the memory is closed.
  */
 int worker_find_interpreter(struct worker *w, struct message *target, char *found, size_t size);
 /* Create the trace of a MSG_TARGET, or go on with it. Returns 0 or a negative errno. */
 int worker_begin_trace(struct worker *w, const struct message *target);
+
+/*
+ * Look for the probes of the interpreter that was found in this file, to line_plan and
+ * lines_status.
+ */
+void worker_find_lines(struct worker *w, const char *interpreter);
+/* Take a MSG_LINES. */
+void worker_on_lines(struct worker *w, struct message *m);
 
 #endif

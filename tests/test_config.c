@@ -241,7 +241,7 @@ START_TEST(a_wrong_value_is_refused_with_what_is_possible)
 	    {"[Sampling]\nMinWait=1us", "from 10us to 1h"},
 	    {"[Sampling]\nMinWait=2h", "from 10us to 1h"},
 	    {"[Sampling]\nMinWait=0", "from 10us to 1h"},
-	    {"[Sampling]\nMode=exact", "give observed"},
+	    {"[Sampling]\nMode=precise", "give observed"},
 	    {"[Storage]\nMaxUse=0", "at least 1M"},
 	    {"[Storage]\nMaxUse=4 gigs", "as 4G"},
 	    {"[Storage]\nKeepFree=-1", "as 1G"},

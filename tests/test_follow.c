@@ -87,6 +87,18 @@ START_TEST(own_code_is_what_is_not_installed)
 }
 END_TEST
 
+START_TEST(the_shim_is_not_followed)
+{
+	static const char *const packages[] = {"walt", NULL};
+	static const char shim[] = "/usr/lib/python3/dist-packages/walt/server/trackexec.py";
+
+	ck_assert(!follow_file(FOLLOW_PACKAGES, packages, shim, "precise_timestamping"));
+	ck_assert(!follow_file(FOLLOW_ALL, NULL, shim, "precise_timestamping"));
+	ck_assert(follow_file(FOLLOW_PACKAGES, packages, "/opt/walt/trackexec.py", "f"));
+	ck_assert(follow_file(FOLLOW_PACKAGES, packages, "/opt/walt/server/my_trackexec.py", "f"));
+}
+END_TEST
+
 START_TEST(all_is_all_but_the_frozen_importlib)
 {
 	ck_assert(follow_file(FOLLOW_ALL, NULL, "/usr/lib/python3.11/json/decoder.py", "<module>"));
@@ -108,6 +120,7 @@ int main(void)
 	tcase_add_test(tc, module_code_of_a_package_is_not_followed);
 	tcase_add_test(tc, packages_may_be_several_and_dotted);
 	tcase_add_test(tc, own_code_is_what_is_not_installed);
+	tcase_add_test(tc, the_shim_is_not_followed);
 	tcase_add_test(tc, all_is_all_but_the_frozen_importlib);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);

@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/read_fully.h"
 #include "common/xalloc.h"
+#include "recorder/oncpu/online_cpus.h"
 
 /* The list of threads is read until it shows no new one, at most so often. */
 #define MAX_PASSES 8
@@ -84,29 +85,6 @@ int edge_events_tasks(const struct edge_events *e)
 	return e->tasks_fd;
 }
 
-/* "0-3,8,10-11" */
-static int parse_cpus(struct edge_events *e, const char *text)
-{
-	size_t cap = 0;
-
-	while (*text >= '0' && *text <= '9') {
-		char *end;
-		unsigned long first = strtoul(text, &end, 10), last = first;
-
-		if (*end == '-')
-			last = strtoul(end + 1, &end, 10);
-		if (last < first || last - first >= EDGE_CPUS_MAX ||
-		    e->n_cpus + last - first >= EDGE_CPUS_MAX)
-			return -E2BIG;
-		for (; first <= last; first++) {
-			e->cpus = xgrow(e->cpus, &cap, e->n_cpus + 1, sizeof(*e->cpus));
-			e->cpus[e->n_cpus++] = (int)first;
-		}
-		text = *end == ',' ? end + 1 : end;
-	}
-	return e->n_cpus ? 0 : -EINVAL;
-}
-
 static int read_text_at(int dir_fd, const char *path, char *buf, size_t size)
 {
 	auto_close int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
@@ -119,14 +97,6 @@ static int read_text_at(int dir_fd, const char *path, char *buf, size_t size)
 	if (r == 0)
 		buf[len] = '\0';
 	return r;
-}
-
-static int list_cpus(struct edge_events *e)
-{
-	char text[4096] = "";
-	int r = read_text_at(AT_FDCWD, "/sys/devices/system/cpu/online", text, sizeof(text));
-
-	return r < 0 ? r : parse_cpus(e, text);
 }
 
 static int open_event(const struct edge_events *e, uint32_t tid, int cpu, bool is_alarm)
@@ -326,7 +296,7 @@ int edge_events_open(const struct identity *id, struct edge_events **ret)
 	int r;
 
 	e->tasks_fd = -1;
-	r = list_cpus(e);
+	r = online_cpus_read(EDGE_CPUS_MAX, &e->cpus, &e->n_cpus);
 	if (r == 0)
 		r = open_all(e, id);
 	if (r == 0)

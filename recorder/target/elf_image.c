@@ -383,3 +383,23 @@ int elf_image_load_bias(struct elf_image *image, uint64_t start, uint64_t offset
 	}
 	return -ENOENT;
 }
+
+int elf_image_file_offset(struct elf_image *image, uint64_t address, bool executable, uint64_t *ret)
+{
+	uint32_t wanted = executable ? PF_X : PF_W;
+	size_t n;
+
+	if (elf_getphdrnum(image->elf, &n) != 0)
+		return -ENOENT;
+	for (size_t i = 0; i < n && i < UINT16_MAX; i++) {
+		GElf_Phdr ph;
+
+		if (!gelf_getphdr(image->elf, (int)i, &ph))
+			return -ENOENT;
+		if (ph.p_type != PT_LOAD || !(ph.p_flags & wanted) || address < ph.p_vaddr ||
+		    address - ph.p_vaddr >= ph.p_filesz)
+			continue;
+		return __builtin_add_overflow(address - ph.p_vaddr, ph.p_offset, ret) ? -ENOENT : 0;
+	}
+	return -ENOENT;
+}

@@ -113,4 +113,13 @@ int elf_image_debug_link(struct elf_image *image, char *name, size_t size, uint3
  */
 int elf_image_load_bias(struct elf_image *image, uint64_t start, uint64_t offset, uint64_t *ret);
 
+/*
+ * Where in the file the byte of an address is.
+ * @address     before the load bias is added
+ * @executable  it must be in a segment that is executed, otherwise in one that is written
+ * Returns 0 or -ENOENT.
+ */
+int elf_image_file_offset(struct elf_image *image, uint64_t address, bool executable,
+			  uint64_t *ret);
+
 #endif

@@ -26,7 +26,9 @@ from measure import (PROGRAMS, Recorder, Report, TRACKEXEC, apart, Worker, busie
                      debian_python, median, pythons, run, wait_for)
 from recording import Recording, Target
 import bench_collector
+import bench_exact
 import bench_waits
+import bench_precise
 import bench_replay
 import bench_report
 import bench_told
@@ -487,6 +489,8 @@ SECTIONS = {
     **bench_replay.SECTIONS,
     **bench_report.SECTIONS,
     **bench_told.SECTIONS,
+    **bench_exact.SECTIONS,
+    **bench_precise.SECTIONS,
 }
 
 
@@ -515,6 +519,7 @@ def parse_options(words):
     options.transitions = 5000000 if quick else 50000000
     bench_collector.set_lengths(options)
     bench_waits.set_lengths(options)
+    bench_exact.set_lengths(options)
     bench_replay.set_lengths(options)
     found = pythons.interpreters()
     options.pythons = [p for p in found if not options.python or p.label in options.python]

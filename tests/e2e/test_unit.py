@@ -114,7 +114,7 @@ class UnitTest(unittest.TestCase):
     def test_root_folder_is_not_made(self):
         """Its presence is the switch."""
         self.assertEqual(self.values("LogsDirectory"), [])
-        self.assertEqual(self.values("ReadWritePaths"), ["/var/log"])
+        self.assertEqual(self.values("ReadWritePaths"), ["/var/log", "-/sys/kernel/tracing"])
 
     def test_sockets_are_passed(self):
         header = (TOP / "recorder/notify.h").read_text(encoding="utf-8")

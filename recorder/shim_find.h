@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Finding the ring of the shim (shim_ring.h) among a target's descriptors, for the half of the
+ * recorder that may look there. It opens memory that the target made for that, and nothing else.
+ */
+#ifndef RECORDER_SHIM_FIND_H
+#define RECORDER_SHIM_FIND_H
+
+#include <stdint.h>
+
+#include "recorder/target/identity.h"
+
+/* After a look that found none, the next one comes so much later. */
+uint64_t shim_find_pause_ns(unsigned n_looks);
+
+/*
+ * @ret_pid  the target's number in its own PID namespace
+ * Returns a descriptor for reading and writing, of memory whose size can't change any more; -ENOENT
+ * when there is none, or another negative errno.
+ */
+int shim_find(const struct identity *id, uint64_t *ret_pid);
+
+#endif

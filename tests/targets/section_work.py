@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sections of all kinds, for test_precise.py: placed as a module of a package that is followed.
+
+Deterministic, and no loop is on one line: what its lines do does not depend on who looks.
+"""
+
+import asyncio
+import contextlib
+import threading
+
+from walt.server.trackexec import precise_timestamping
+
+
+def double(x):
+    y = x + x
+    return y
+
+
+def fail(x):
+    if x > 1:
+        raise KeyError(x)
+    return x
+
+
+def plain():
+    a = 1
+    with precise_timestamping():
+        b = a + 1
+        c = double(b)
+        for i in range(3):
+            c += i
+    return c
+
+
+def returning(x):
+    with precise_timestamping():
+        if x:
+            return double(x)
+        x = 5
+    return x
+
+
+def raising():
+    try:
+        with precise_timestamping():
+            fail(1)
+            fail(2)
+            double(3)
+    except KeyError:
+        pass
+
+
+def catching():
+    with precise_timestamping():
+        try:
+            fail(7)
+        except KeyError:
+            a = 1
+        finally:
+            a = double(2)
+    return a
+
+
+def nested():
+    with precise_timestamping():
+        a = plain()
+        with precise_timestamping():
+            a += 1
+        a += 1
+    return a
+
+
+def recursive(n):
+    if n == 0:
+        return 0
+    with precise_timestamping():
+        return 1 + recursive(n - 1)
+
+
+def recursive_failing(n):
+    try:
+        if n == 0:
+            fail(9)
+        recursive_failing(n - 1)
+    except KeyError:
+        if n == 2:
+            return n
+        raise
+    return 0
+
+
+def recursion():
+    recursive(3)
+    with precise_timestamping():
+        recursive_failing(4)
+
+
+def numbers(n):
+    for i in range(n):
+        with precise_timestamping():
+            a = i
+            yield a
+            a = double(a)
+    double(1)
+
+
+def squares(n):
+    for i in range(n):
+        yield double(i)
+
+
+def generators():
+    total = 0
+    for i in numbers(3):
+        total += i
+    with precise_timestamping():
+        for i in squares(3):
+            total += i
+        for i in numbers(2):
+            total += i
+    closed = numbers(3)
+    next(closed)
+    closed.close()
+    thrown = numbers(3)
+    next(thrown)
+    try:
+        thrown.throw(KeyError(1))
+    except KeyError:
+        pass
+    return total
+
+
+class Thing:
+    def __init__(self, x):
+        self.x = x
+
+    @property
+    def twice(self):
+        return double(self.x)
+
+    def __add__(self, other):
+        return Thing(self.x + other.x)
+
+    def __lt__(self, other):
+        return self.x < other.x
+
+
+def implicit():
+    """Functions that no call in the source names."""
+    things = [Thing(3), Thing(1)]
+    with precise_timestamping():
+        a = things[0] + things[1]
+        b = a.twice
+        things.sort()
+        c = list(map(double, [1, 2]))
+    return b, c
+
+
+def open_elsewhere():
+    """A section that outlives the function that opened it."""
+    with contextlib.ExitStack() as stack:
+        a = 1
+        enter_in(stack)
+        a = double(a)
+    return a
+
+
+def enter_in(stack):
+    stack.enter_context(precise_timestamping())
+    double(5)
+
+
+def hook_loop():
+    hook = precise_timestamping
+    a = 0
+    for _ in range(20):
+        with hook():
+            a = double(1)
+        a += 1
+    return a
+
+
+async def waiter(n):
+    for _ in range(n):
+        with precise_timestamping():
+            a = double(n)
+            await asyncio.sleep(0)
+            a += 1
+        await asyncio.sleep(0)
+    return a
+
+
+async def gather():
+    await asyncio.gather(waiter(2), waiter(3))
+
+
+def coroutines():
+    asyncio.run(gather())
+
+
+def in_thread(n):
+    for _ in range(n):
+        plain()
+
+
+def threads():
+    for n in (1, 2):
+        thread = threading.Thread(target=in_thread, args=(n,))
+        thread.start()
+        thread.join()
+
+
+def busy():
+    a = 0
+    for i in range(1000):
+        a += i
+    return a
+
+
+def afterwards():
+    with precise_timestamping():
+        a = 1
+    return a
+
+
+SCENARIOS = (plain, lambda: (returning(0), returning(1)), raising, catching, nested, recursion,
+             generators, implicit, open_elsewhere, hook_loop, coroutines, threads, plain)
+
+
+def run():
+    for scenario in SCENARIOS:
+        scenario()
