@@ -328,13 +328,17 @@ static void print_exact(struct json_value *session, int64_t now_unix_s)
 		printf("%s: no exact mode: %s\n", name, error);
 	if (!mode || strcmp(mode, "exact") != 0)
 		return;
-	printf("%s: exact mode: each line is recorded", name);
+	if (json_value_is(session, "exact_through_shim", true))
+		printf("%s: exact mode: its shim tells each line from the next section on", name);
+	else
+		printf("%s: exact mode: each line is recorded", name);
 	if ((int64_t)until_s > now_unix_s) {
 		format_duration((until_s - (uint64_t)now_unix_s) * NS_PER_S, "u", duration);
 		printf(", for %s more", duration);
 	}
-	printf("; %llu events so far",
-	       (unsigned long long)json_value_count(session, "probe_events"));
+	if (!json_value_is(session, "exact_through_shim", true))
+		printf("; %llu events so far",
+		       (unsigned long long)json_value_count(session, "probe_events"));
 	if (lost)
 		printf(", %llu lost", (unsigned long long)lost);
 	putchar('\n');

@@ -70,6 +70,7 @@ static void describe_session(const struct recorded *r, struct status_session *re
 	    .edges = s.state == SESSION_RECORDING ? edge_source_name(s.edges) : NULL,
 	    .mode = sampling_mode_name(s.is_exact ? SAMPLING_EXACT : SAMPLING_OBSERVED),
 	    .is_exact_wanted = s.is_exact_wanted,
+	    .is_exact_through_shim = s.is_exact_through_shim,
 	    .exact_until_unix_s = s.exact_until_ns / (int64_t)NS_PER_S,
 	    .exact_error = or_null(s.exact_error),
 	    .lines = s.totals.lines,

@@ -14,7 +14,8 @@
  *	            ◄──  MSG_PROGRESS  once a second
  *	            ◄──  MSG_GONE      the address space is gone; waits for MSG_TARGET or MSG_STOP
  *	MSG_LINES (rings)              ──►      once it has attached: exact mode begins, or ends
- *	MSG_SHIM (ring)                ──►      at any time, see shim_ring.h
+ *	MSG_SHIM (ring)                ──►      at any time, see shim_ring.h; without: end: bool,
+ *	                                        whether the shim is to tell each line
  *	MSG_RATE, MSG_TRIM, MSG_GROWTH ──►      at any time
  *	MSG_STOP                       ──►      ends the trace
  *	            ◄──  MSG_DONE      and exits

@@ -558,7 +558,9 @@ void session_get_status(const struct session *s, struct session_status *ret)
 	    .n_restarts = s->n_restarts,
 	    .edges = s->edges.source,
 	    .is_exact_wanted = s->exact.is_wanted,
-	    .is_exact = s->exact.events && s->has_totals && s->totals.is_exact,
+	    .is_exact = s->exact.is_through_shim ||
+			(s->exact.events && s->has_totals && s->totals.is_exact),
+	    .is_exact_through_shim = s->exact.is_through_shim,
 	    .exact_until_ns = s->exact.until_ns,
 	    .exact_error = s->exact.error,
 	    .has_shim = s->has_shim,

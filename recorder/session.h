@@ -125,10 +125,11 @@ struct session_status {
 	bool has_totals;
 	unsigned n_restarts;
 	enum edge_source edges;		/* of the recording, once there is one */
-	bool is_exact_wanted, is_exact; /* is_exact: its probes are set */
-	int64_t exact_until_ns;		/* real time; 0: no end */
-	const char *exact_error;	/* why exact mode is not on; "" */
-	bool has_shim;			/* which tells its precise sections */
+	bool is_exact_wanted, is_exact; /* is_exact: its probes are set, or its shim is asked */
+	bool is_exact_through_shim;
+	int64_t exact_until_ns;	 /* real time; 0: no end */
+	const char *exact_error; /* why exact mode is not on; "" */
+	bool has_shim;		 /* which tells its precise sections */
 	const char *error; /* why it waits, or was restarted; "" when there is nothing to say */
 };
 void session_get_status(const struct session *s, struct session_status *ret);

@@ -125,8 +125,8 @@ static void on_attached(struct session *s, const struct message *m)
 				 (int)s->pid, s->python, s->run.name, s->folder.name);
 		s->has_trace = true;
 		s->state = SESSION_RECORDING;
-		session_exact_attached(s, m);
 		session_open_shim(s);
+		session_exact_attached(s, m);
 		return;
 	}
 	if (m->status == -EOPNOTSUPP && !is_patient(s)) {

@@ -139,7 +139,8 @@ static void explain_lack(struct session *s)
 	if (s->exact.lack == -ENOENT)
 		snprintf(why, sizeof(why),
 			 "its interpreter (CPython %s) was built without the probe python:line, "
-			 "which only 3.8 to 3.11 built --with-dtrace have: load the shim in it",
+			 "which only 3.8 to 3.11 built --with-dtrace have; from 3.12 on the shim "
+			 "can tell each line: load it there",
 			 s->python);
 	else
 		snprintf(why, sizeof(why),
@@ -148,15 +149,44 @@ static void explain_lack(struct session *s)
 	note_exact_error(s, why);
 }
 
+/* From 3.12 on, which have no probes, a shim that is loaded can tell each line instead. */
+static bool has_telling_shim(const struct session *s)
+{
+	unsigned minor;
+
+	return s->has_shim && sscanf(s->python, "3.%u", &minor) == 1 && minor >= 12;
+}
+
+static void ask_shim(struct session *s, bool is_wanted)
+{
+	struct message m;
+
+	message_init(&m, MSG_SHIM);
+	m.end = is_wanted;
+	s->exact.is_through_shim = is_wanted;
+	if (s->worker.sock >= 0)
+		session_send(s, &m);
+	log_info("%s: process %d: %s", s->name, (int)s->pid,
+		 is_wanted ? "exact mode: its shim tells each line from the next section on"
+			   : "exact mode is over");
+}
+
 /* Begin, if all that it takes is there. */
 static void begin(struct session *s)
 {
-	if (!s->exact.is_wanted || s->state != SESSION_RECORDING)
+	if (!s->exact.is_wanted || s->state != SESSION_RECORDING || s->exact.is_through_shim)
 		return;
 	if (s->exact.request.n_probes) {
 		open_lines(s);
 		return;
 	}
+	if (has_telling_shim(s)) {
+		ask_shim(s, true);
+		return;
+	}
+	/* It is being looked for. */
+	if (s->shim_timer && !s->has_shim && s->n_shim_looks == 0)
+		return;
 	explain_lack(s);
 	s->exact.is_wanted = false;
 }
@@ -168,6 +198,8 @@ static void end(struct session *s)
 	if (s->exact.look)
 		s->exact.look->session = NULL;
 	s->exact.look = NULL;
+	if (s->exact.is_through_shim)
+		ask_shim(s, false);
 	if (!s->exact.events)
 		return;
 	free_events_elsewhere(steal_ptr(s->exact.events));
@@ -223,6 +255,16 @@ void session_exact_attached(struct session *s, const struct message *m)
 {
 	s->exact.request = m->lines;
 	s->exact.lack = m->end > 0 && m->end < 4096 ? -(int)m->end : -ENOENT;
+	begin(s);
+}
+
+void session_exact_shim_looked(struct session *s)
+{
+	/* One that comes later is as good. */
+	if (s->mode == SAMPLING_EXACT && has_telling_shim(s) && !s->exact.events)
+		s->exact.is_wanted = true;
+	if (s->exact.is_wanted && has_telling_shim(s))
+		s->exact.error[0] = '\0';
 	begin(s);
 }
 

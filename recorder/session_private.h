@@ -26,6 +26,7 @@ enum session_next {
 
 /* See session_exact.c. */
 struct session_exact {
+	bool is_through_shim; /* no probes: the target's shim is asked to tell each line */
 	struct line_request request; /* of the interpreter that the worker found */
 	int lack;		     /* why it asks for nothing: a negative errno */
 	bool is_wanted;
@@ -125,6 +126,8 @@ void session_close_waits(struct session *s);
 /* The worker has found the interpreter, and tells of its probes. */
 void session_exact_attached(struct session *s, const struct message *m);
 /* The address space is gone, or the worker: probes end, and are set again when there is another. */
+/* For the shim: it was found, or not yet. */
+void session_exact_shim_looked(struct session *s);
 void session_exact_gone(struct session *s);
 void session_exact_done(struct session *s);
 /* --- session_shim.c --- */

@@ -54,6 +54,7 @@ static void done(void *arg, int result)
 	s->shim_look = NULL;
 	if (result < 0) {
 		look_again(s);
+		session_exact_shim_looked(s);
 		return;
 	}
 	s->has_shim = true;
@@ -62,6 +63,7 @@ static void done(void *arg, int result)
 	m.fds[0] = look->fd; /* it stays the look's */
 	m.n_fds = 1;
 	session_send(s, &m);
+	session_exact_shim_looked(s);
 }
 
 static void discard(void *arg)
@@ -113,4 +115,5 @@ void session_close_shim(struct session *s)
 	s->shim_timer = NULL;
 	s->n_shim_looks = 0;
 	s->has_shim = false;
+	s->exact.is_through_shim = false;
 }

@@ -107,6 +107,7 @@ static void put_session(struct json_writer *j, const struct status_session *s)
 	json_real(j, "cpu_percent", s->cpu_percent, 2);
 	json_string(j, "mode", s->mode);
 	json_bool(j, "exact_wanted", s->is_exact_wanted);
+	json_bool(j, "exact_through_shim", s->is_exact_through_shim);
 	if (s->exact_until_unix_s)
 		json_int(j, "exact_until_unix_s", s->exact_until_unix_s);
 	else

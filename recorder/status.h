@@ -58,6 +58,7 @@ struct status_session {
 	const char *mode;	 /* "observed", "exact" */
 	const char *exact_error; /* why it is not exact, though that was asked for */
 	bool is_exact_wanted;
+	bool is_exact_through_shim; /* which tells from the next section on */
 	int64_t exact_until_unix_s; /* 0: no end */
 	uint64_t lines;		    /* that the interpreter's probes told */
 	uint64_t lines_lost;	    /* for which there was no room */

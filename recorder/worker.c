@@ -415,6 +415,8 @@ static void on_shim(struct worker *w, struct message *m)
 {
 	struct shim_ring *ring = NULL;
 
+	if (m->n_fds == 0 && w->sampler)
+		sampler_set_shim_exact(w->sampler, m->end != 0);
 	if (m->n_fds == 1 && w->sampler && shim_ring_open(m->fds[0], &ring) == 0) {
 		/* A child has its parent's until it makes one of its own. */
 		if (shim_ring_pid(ring) == m->start)

@@ -243,6 +243,38 @@ class Collected(CollectorTest):
         self.assertGreater(found["sections"], 5)
         self.assertGreater(found["transitions_by_provenance"]["precise"], 50)
 
+    def test_exact_mode_goes_through_the_shim_where_there_are_no_probes(self):
+        collector = self.start_with_root()
+        found = [p for p in PYTHONS if p.version >= (3, 12) and not p.root]
+        if not found:
+            self.skipTest("no CPython 3.12 or later that is not in a chroot")
+        path = place(found[-1], "section_main.py", "section_work.py")
+        shutil.copy(TESTS / "daemon" / "walt" / "title.py", os.path.dirname(path) + "/walt")
+        title = f"{self.prefix}:sections"
+        process = subprocess.Popen([*found[-1].command, path, "steady", title],
+                                   preexec_fn=pythons.die_with_parent,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        session, = collector.wait_recorded(process.pid)
+        self.wait_for_sections(collector, process.pid, 1)
+        self.exact(collector, "on", session["name"])
+        told = self.session(collector, process.pid)
+        self.assertEqual((told["mode"], told["exact_through_shim"], told["exact_error"]),
+                         ("exact", True, None))
+        folder = collector.folder_of(session)
+
+        def n_exact():
+            return info(folder).get("transitions_by_provenance", {}).get("exact", 0)
+
+        wait_until(lambda: n_exact() > 1000, "lines told by the shim")
+        self.exact(collector, "off", session["name"])
+        told = self.session(collector, process.pid)
+        self.assertEqual((told["mode"], told["exact_through_shim"]), ("observed", False))
+
+    def exact(self, collector, *words):
+        self.assertEqual(trackexec("exact", "--socket", collector.socket, *words), "")
+
     @staticmethod
     def session(collector, pid):
         return collector.session(pid) or {"worker_pid": None, "sections": 0, "shim": False}
