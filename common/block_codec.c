@@ -14,6 +14,7 @@
 #include "common/block_codec.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -272,17 +273,35 @@ struct block_decoder {
 	uint64_t units, max_units;
 	uint8_t *content[N_STREAMS];
 	struct input in[N_STREAMS];
+	bool is_copy; /* only the stack is its own */
 };
+
+struct block_decoder *block_decoder_copy(const struct block_decoder *d)
+{
+	struct block_decoder *copy = xmalloc(sizeof(*copy));
+
+	*copy = *d;
+	copy->is_copy = true;
+	copy->cap_stack = 0;
+	copy->stack = xgrow(NULL, &copy->cap_stack, d->depth + 1, sizeof(*copy->stack));
+	for (size_t i = 0; i < d->depth; i++)
+		copy->stack[i] = d->stack[i];
+	return copy;
+}
 
 void block_decoder_free(struct block_decoder *d)
 {
 	if (!d)
 		return;
+	free(d->stack);
+	if (d->is_copy) {
+		free(d);
+		return;
+	}
 	free(d->lines);
 	free(d->first_step);
 	free(d->steps);
 	free(d->pool);
-	free(d->stack);
 	for (int i = 0; i < N_STREAMS; i++)
 		free(d->content[i]);
 	free(d);

@@ -79,6 +79,8 @@ struct block_decoder;
 int block_decoder_new(struct unpacker *unpacker, const void *data, size_t len,
 		      struct block_decoder **ret);
 void block_decoder_free(struct block_decoder *d);
+/* Another one that goes on from where @d is, which must outlive it. The caller frees. */
+struct block_decoder *block_decoder_copy(const struct block_decoder *d);
 /* The table of lines, lent until the decoder is freed. */
 const struct block_line *block_decoder_lines(const struct block_decoder *d, uint32_t *ret_n);
 /* The stack as it is now: at the start, later after the last event. Lent until the next call. */

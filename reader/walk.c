@@ -72,8 +72,10 @@ struct walk {
 	enum thread_activity otherwise; /* than in its waits */
 	bool is_plain;			/* it does just that, all the time */
 	struct block_split split;
-	uint32_t *split_of; /* of each place of the block: its line there */
-	size_t cap_split_of;
+	uint32_t *part_of; /* of each of its lines */
+	size_t cap_part_of;
+	uint32_t *part_of_place; /* the same, of each of its places */
+	size_t cap_part_of_place;
 };
 
 const struct walk_place *walk_place(const struct walk *w, uint32_t id)
@@ -231,16 +233,9 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static enum split_kind split_kind(const struct walk *w, const struct wait_item *item)
+static uint32_t split_part(const struct walk *w, const struct stack *s)
 {
-	if (!item)
-		return SPLIT_ON_CPU;
-	return w->split.waits.kinds[item->kind].state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
-}
-
-static uint32_t split_line(const struct walk *w, const struct stack *s)
-{
-	return s->depth ? w->split_of[s->places[s->depth - 1]] : SPLIT_NO_LINE;
+	return s->depth ? w->part_of_place[s->places[s->depth - 1]] : SPLIT_NO_LINE;
 }
 
 /* Go on to time_ns, which is not after the block's end. */
@@ -262,8 +257,9 @@ static int pass_in_block(struct walk *w, const struct block_row *row, uint64_t t
 		r = item ? pass_wait(w, end_ns, &w->split.waits.kinds[item->kind])
 			 : pass(w, end_ns, w->otherwise);
 		if (r == 0 && w->otherwise != ACTIVITY_UNKNOWN)
-			block_split_add(&w->split, split_line(w, &w->stack), split_kind(w, item),
-					end_ns - start_ns, &w->stretch.split);
+			block_split_add(&w->split, split_part(w, &w->stack),
+					block_split_kind(&w->split, item), end_ns - start_ns,
+					&w->stretch.split);
 	}
 	return r;
 }
@@ -278,8 +274,8 @@ static void skip_in_block(struct walk *w, const struct block_row *row, uint64_t 
 		uint64_t end_ns = time_ns;
 		const struct wait_item *item = block_split_find(&w->split, row, start_ns, &end_ns);
 
-		block_split_add(&w->split, split_line(w, &w->entry), split_kind(w, item),
-				end_ns - start_ns, &skipped);
+		block_split_add(&w->split, split_part(w, &w->entry),
+				block_split_kind(&w->split, item), end_ns - start_ns, &skipped);
 		start_ns = end_ns;
 	}
 }
@@ -295,14 +291,23 @@ static void load_waits(struct walk *w, const struct block_row *row, const struct
 	w->is_plain = !w->split.waits.n_items && !w->split.n_lines;
 }
 
-static uint32_t find_split_line(const struct walk *w, uint32_t place)
+/* What its lines, by which its events name them, and their places are in the split of its time. */
+static void load_parts(struct walk *w, const struct block_row *row, const struct block_decoder *d,
+		       uint32_t n_lines)
 {
-	const struct walk_place *p = walk_place(w, place);
+	w->part_of = xgrow(w->part_of, &w->cap_part_of, (size_t)n_lines + 1, sizeof(*w->part_of));
+	w->part_of_place = xgrow(w->part_of_place, &w->cap_part_of_place, walk_n_places(w) + 1,
+				 sizeof(*w->part_of_place));
+	for (uint32_t i = 0; i < n_lines; i++) {
+		const struct walk_place *p = walk_place(w, w->place_of[i]);
 
-	return block_split_line(&w->split, p->file, p->line);
+		w->part_of[i] = block_split_part(&w->split, p->file, p->line, p->code);
+		w->part_of_place[w->place_of[i]] = w->part_of[i];
+	}
+	block_split_tell_apart(&w->split, w->trace, row, d, w->part_of);
 }
 
-static void load_entry(struct walk *w, const struct block_decoder *d)
+static void load_entry(struct walk *w, const struct block_row *row, const struct block_decoder *d)
 {
 	uint32_t n_lines, depth;
 	size_t n_pool;
@@ -311,14 +316,9 @@ static void load_entry(struct walk *w, const struct block_decoder *d)
 
 	w->place_of =
 	    xgrow(w->place_of, &w->cap_place_of, (size_t)n_lines + 1, sizeof(*w->place_of));
-	for (uint32_t i = 0; i < n_lines; i++) {
-		uint32_t place = place_table_find(w->places, lines[i]);
-
-		w->place_of[i] = place;
-		w->split_of =
-		    xgrow(w->split_of, &w->cap_split_of, (size_t)place + 1, sizeof(*w->split_of));
-		w->split_of[place] = find_split_line(w, place);
-	}
+	for (uint32_t i = 0; i < n_lines; i++)
+		w->place_of[i] = place_table_find(w->places, lines[i]);
+	load_parts(w, row, d, n_lines);
 	w->entry.depth = 0;
 	for (uint32_t i = 0; i < depth; i++)
 		stack_push(&w->entry, &w->place_of[start[i]], 1);
@@ -430,7 +430,7 @@ static int walk_block(struct walk *w, const struct block_row *row)
 		trace_decode_provenance(w->trace, row->id, block_decoder_n_events(d),
 					&w->provenance);
 		load_waits(w, row, d);
-		load_entry(w, d);
+		load_entry(w, row, d);
 		r = walk_events(w, row, d);
 	}
 	if (r == 0 || w->is_stopped)
@@ -539,6 +539,7 @@ int walk_trace(struct trace *t, const struct selection *s, const struct walk_cal
 	free(w.place_of);
 	free(w.pool_places);
 	block_split_done(&w.split);
-	free(w.split_of);
+	free(w.part_of);
+	free(w.part_of_place);
 	return r;
 }

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <locale.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -287,8 +288,18 @@ static struct trace_writer *writer_of_five_codes(void)
 	return w;
 }
 
+/* A line of it at random; @is_shared: f also stands on one of work's. */
+static struct record_frame random_frame(bool is_shared)
+{
+	uint32_t code = 1 + random_below(5);
+
+	if (is_shared && code == 3 && random_below(2))
+		return (struct record_frame){3, 20};
+	return (struct record_frame){code, (int32_t)(code * 10 + random_below(3))};
+}
+
 /* Calls, returns, recursion, lines that change, waits, gaps, and many blocks. */
-static void write_at_random(void)
+static void write_at_random(bool is_shared)
 {
 	struct trace_writer *w = writer_of_five_codes();
 	uint32_t depth[3] = {0};
@@ -301,10 +312,8 @@ static void write_at_random(void)
 		uint32_t n = random_below(keep > 12 ? 1 : 3);
 		struct record_frame frames[2];
 
-		for (uint32_t k = 0; k < n; k++) {
-			frames[k].code = 1 + random_below(5);
-			frames[k].line = (int32_t)(frames[k].code * 10 + random_below(3));
-		}
+		for (uint32_t k = 0; k < n; k++)
+			frames[k] = random_frame(is_shared);
 		now_ns += 1000 + random_below(900000);
 		ck_assert_int_eq(put_stack(w, thread, now_ns, keep, frames, n), 0);
 		depth[thread] = keep + n;
@@ -328,8 +337,34 @@ START_TEST(the_index_of_functions_agrees_with_a_walk_over_many_blocks)
 {
 	static const char *const sql[] = {"DROP TABLE functions"};
 
-	write_at_random();
+	write_at_random(false);
 	assert_same_functions(sql, 1);
+}
+END_TEST
+
+/* Then functions that share a line differ in what they waited on it, which a walk has to find. */
+START_TEST(a_walk_tells_functions_on_one_line_apart)
+{
+	static const char *const names[] = {"main", "f", "work"};
+	static const char *const columns[] = {"calls",	   "self_ns", "total_ns",
+					      "on_cpu_ns", "wait_ns", "ready_ns"};
+	static const char *const intervals[][2] = {{"+0s", "+1000s"}, {"+100ms", "+3s"}};
+
+	write_at_random(true);
+	for (size_t i = 0; i < 2; i++) {
+		const char *from = intervals[i][0], *to = intervals[i][1];
+		auto_free char *index = RUN(cmd_analyse, EXIT_OK, "-f", "--format", "csv",
+					    "--file", "app.py", "--since", from, "--until", to);
+		auto_free char *walked =
+		    RUN(cmd_analyse, EXIT_OK, "-f", "--format", "csv", "--file", "app.py",
+			"--since", from, "--until", to, "--percentiles");
+
+		for (size_t n = 0; n < 3; n++) {
+			for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++)
+				ck_assert_uint_eq(number(index, "function", names[n], columns[c]),
+						  number(walked, "function", names[n], columns[c]));
+		}
+	}
 }
 END_TEST
 
@@ -624,6 +659,7 @@ int main(void)
 	tcase_add_test(tc, a_walk_agrees_with_the_index);
 	tcase_add_test(tc, the_index_of_functions_agrees_with_a_walk);
 	tcase_add_test(tc, the_index_of_functions_agrees_with_a_walk_over_many_blocks);
+	tcase_add_test(tc, a_walk_tells_functions_on_one_line_apart);
 	tcase_add_test(tc, the_index_of_functions_is_what_is_read);
 	tcase_add_test(tc, files_and_functions_can_be_picked);
 	tcase_add_test(tc, visits_have_percentiles);
