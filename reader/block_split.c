@@ -1,38 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "reader/block_split.h"
 
-#include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "common/block_codec.h"
 #include "common/cleanup.h"
 #include "common/xalloc.h"
-#include "reader/split_shares.h"
+#include "reader/block_split_private.h"
 #include "reader/trace.h"
 #include "reader/trace_lines.h"
 
 /* Two units of a wait's times. */
 #define MAX_EARLY_NS (2u << WAIT_TIME_SHIFT)
-
-/* Of the stretches of a line that are listed as one thing, what is in truth another. */
-struct source {
-	uint64_t listed_ns, seen_ns;
-	uint64_t moved_ns[N_SPLIT_KINDS]; /* in all; 0 for its own kind */
-	uint64_t all_ns, all_told_ns;	  /* of these, and so much of it was told */
-};
-
-/* A line, and its first part; or another part of it. */
-struct split_line {
-	uint32_t file;
-	int32_t line;
-	uint32_t whole; /* its line's number */
-	uint32_t by;	/* the number of whose sources tell: its own, or its line's */
-	uint32_t n_parts;
-	uint32_t function;
-	uint64_t wanted_ns[N_SPLIT_KINDS]; /* as the index has it */
-	struct source of[N_SPLIT_KINDS];
-};
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -65,7 +44,7 @@ static uint32_t line_hash(uint32_t file, int32_t line)
 	return hash_fold(hash_mix(file, (uint32_t)line));
 }
 
-static uint32_t find_line(const struct block_split *s, uint32_t file, int32_t line)
+uint32_t block_split_line(const struct block_split *s, uint32_t file, int32_t line)
 {
 	if (!s->n_lines)
 		return SPLIT_NO_LINE;
@@ -77,9 +56,7 @@ static uint32_t find_line(const struct block_split *s, uint32_t file, int32_t li
 	return SPLIT_NO_LINE;
 }
 
-/* What each kind has too much by the list, compared with the index, goes to those with too little.
- */
-static void plan(struct split_line *l)
+void split_line_plan(struct split_line *l)
 {
 	const uint64_t *wanted_ns = l->wanted_ns;
 	uint64_t missing_ns[N_SPLIT_KINDS] = {0};
@@ -109,7 +86,7 @@ static void add_listed(struct block_split *s, const struct block_row *row)
 
 	for (size_t i = 0; i < waits->n_items; i++) {
 		const struct wait_kind *kind = &waits->kinds[waits->items[i].kind];
-		uint32_t line = find_line(s, kind->file, kind->line);
+		uint32_t line = block_split_line(s, kind->file, kind->line);
 		enum split_kind what = kind->state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
 		uint64_t start_ns, end_ns;
 
@@ -141,11 +118,6 @@ static void add_line(struct block_split *s, const struct trace_line *truth)
 	s->n_lines++;
 }
 
-static uint64_t sum_ns(const uint64_t ns[N_SPLIT_KINDS])
-{
-	return ns[SPLIT_ON_CPU] + ns[SPLIT_WAITING] + ns[SPLIT_READY];
-}
-
 static int load_lines(struct block_split *s, struct trace *t, const struct block_row *row)
 {
 	struct line_sums truth = {0};
@@ -160,10 +132,10 @@ static int load_lines(struct block_split *s, struct trace *t, const struct block
 		struct split_line *l = &s->lines[i];
 		uint64_t off_ns = l->of[SPLIT_WAITING].listed_ns + l->of[SPLIT_READY].listed_ns;
 
-		if (off_ns > sum_ns(l->wanted_ns))
+		if (off_ns > split_sum_ns(l->wanted_ns))
 			continue;
-		l->of[SPLIT_ON_CPU].listed_ns = sum_ns(l->wanted_ns) - off_ns;
-		plan(l);
+		l->of[SPLIT_ON_CPU].listed_ns = split_sum_ns(l->wanted_ns) - off_ns;
+		split_line_plan(l);
 	}
 	return r;
 }
@@ -255,207 +227,6 @@ const struct wait_item *block_split_find(struct block_split *s, const struct blo
 		}
 	}
 	return NULL;
-}
-
-/* --- parts of lines --- */
-
-uint32_t block_split_part(struct block_split *s, uint32_t file, int32_t line, uint32_t function)
-{
-	uint32_t whole = find_line(s, file, line), hash = hash_fold(hash_mix(whole, function));
-	struct split_line *l;
-
-	if (whole == SPLIT_NO_LINE)
-		return whole;
-	l = &s->lines[whole];
-	if (!l->n_parts) {
-		l->n_parts = 1;
-		l->function = function;
-	}
-	if (l->function == function)
-		return whole;
-	HASH_INDEX_FOR_EACH(&s->part_index, hash, at, id)
-	{
-		if (s->lines[id].whole == whole && s->lines[id].function == function)
-			return id;
-	}
-	l->n_parts++;
-	s->lines = xgrow(s->lines, &s->cap_lines, s->n_parts + 1, sizeof(*s->lines));
-	s->lines[s->n_parts] =
-	    (struct split_line){.whole = whole, .by = whole, .function = function};
-	hash_index_add(&s->part_index, hash, (uint32_t)s->n_parts);
-	return (uint32_t)s->n_parts++;
-}
-
-/* How long a part was listed as what. */
-struct part_times {
-	uint64_t ns[N_SPLIT_KINDS];
-};
-
-static void add_stretch(struct block_split *s, const struct block_row *row, uint64_t start_ns,
-			uint64_t end_ns, struct part_times *ret)
-{
-	while (start_ns < end_ns) {
-		uint64_t until_ns = end_ns;
-		const struct wait_item *item = block_split_find(s, row, start_ns, &until_ns);
-
-		ret->ns[block_split_kind(s, item)] += until_ns - start_ns;
-		start_ns = until_ns;
-	}
-}
-
-/*
- * What a walk will find.
- * @times  by part; one more for what is of none
- * Returns 0 or a negative errno.
- */
-static int find_times(struct block_split *s, const struct block_row *row, struct block_decoder *d,
-		      const uint32_t *parts, struct part_times *times)
-{
-	uint64_t at_ns = row->first_ns;
-	struct block_event event;
-	int r;
-
-	do {
-		uint32_t depth, part = SPLIT_NO_LINE;
-		const uint32_t *stack = block_decoder_stack(d, &depth);
-		uint64_t end_ns = row->last_ns;
-
-		if (depth)
-			part = parts[stack[depth - 1]];
-		r = block_decoder_next(d, &event);
-		if (r == 1 && event.offset_ns > row->last_ns - row->first_ns)
-			return -EBADMSG;
-		if (r == 1)
-			end_ns = row->first_ns + event.offset_ns;
-		add_stretch(s, row, at_ns, end_ns, &times[least(part, s->n_parts)]);
-		at_ns = end_ns;
-	} while (r == 1);
-	return r;
-}
-
-/* As find_times(), of a block of which nothing was found yet. */
-static int look_ahead(struct block_split *s, const struct block_row *row,
-		      const struct block_decoder *d, const uint32_t *parts,
-		      struct part_times *times)
-{
-	struct block_decoder *ahead = block_decoder_copy(d);
-	uint64_t n_waits = s->n_waits;
-	int r = find_times(s, row, ahead, parts, times);
-
-	block_decoder_free(ahead);
-	s->wait = 0;
-	s->n_waits = n_waits;
-	return r;
-}
-
-struct function_sums {
-	struct trace *trace;
-	struct line_sums sums; /* with the function for a file */
-	uint64_t off_ns;
-};
-
-static void on_function(void *ctx, uint32_t id, const struct trace_line *sum)
-{
-	struct function_sums *f = ctx;
-	const struct trace_code *code = trace_get_code(f->trace, id);
-	struct trace_line *l = line_sums_get(&f->sums, code ? code->function : 0, 0);
-
-	l->wait_ns += sum->wait_ns;
-	l->ready_ns += sum->ready_ns;
-	f->off_ns |= sum->wait_ns | sum->ready_ns;
-}
-
-/* Parts are then known by the number of their function. */
-static void number_functions(struct block_split *s, struct split_share *shares,
-			     struct function_sums *f)
-{
-	for (size_t i = 0; i < s->n_parts; i++) {
-		const struct trace_line *l = line_sums_get(&f->sums, s->lines[i].function, 0);
-
-		shares[i].line = s->lines[i].whole;
-		shares[i].function = (uint32_t)(l - f->sums.lines);
-	}
-}
-
-/* What of one kind the parts had. Those of a line that has just one are that line. */
-static void find_shares(struct block_split *s, enum split_kind kind, const struct function_sums *f,
-			const struct part_times *times, struct split_share *shares)
-{
-	auto_free uint64_t *lines = xcalloc(s->n_lines + 1, sizeof(*lines));
-	auto_free uint64_t *functions = xcalloc(f->sums.n + 1, sizeof(*functions));
-
-	for (size_t i = 0; i < s->n_lines; i++)
-		lines[i] = s->lines[i].wanted_ns[kind];
-	for (size_t i = 0; i < f->sums.n; i++)
-		functions[i] =
-		    kind == SPLIT_READY ? f->sums.lines[i].ready_ns : f->sums.lines[i].wait_ns;
-	for (size_t i = 0; i < s->n_parts; i++) {
-		bool is_shared = s->lines[s->lines[i].whole].n_parts > 1;
-
-		shares[i].most = is_shared ? sum_ns(times[i].ns) : UINT64_MAX;
-		/* The first kind that was found is taken. */
-		if (is_shared && kind == SPLIT_READY)
-			shares[i].most -= shares[i].found;
-		shares[i].listed = times[i].ns[kind];
-		shares[i].weight = times[i].ns[SPLIT_ON_CPU];
-	}
-	split_shares_find(shares, s->n_parts, lines, s->n_lines, functions, f->sums.n);
-}
-
-/* Whether the index has of a line what events have. Only then can its parts be exact. */
-static void mark_exact(const struct block_split *s, const struct part_times *times, bool *is_exact)
-{
-	auto_free uint64_t *self_ns = xcalloc(s->n_lines + 1, sizeof(*self_ns));
-
-	for (size_t i = 0; i < s->n_parts; i++)
-		self_ns[s->lines[i].whole] += sum_ns(times[i].ns);
-	for (size_t i = 0; i < s->n_lines; i++)
-		is_exact[i] =
-		    s->lines[i].n_parts > 1 && self_ns[i] == sum_ns(s->lines[i].wanted_ns);
-}
-
-static void split_parts(struct block_split *s, struct function_sums *f,
-			const struct part_times *times)
-{
-	auto_free struct split_share *shares = xcalloc(s->n_parts + 1, sizeof(*shares));
-	auto_free uint64_t *wait_ns = xcalloc(s->n_parts + 1, sizeof(*wait_ns));
-	auto_free bool *is_exact = xcalloc(s->n_lines + 1, sizeof(*is_exact));
-
-	mark_exact(s, times, is_exact);
-	number_functions(s, shares, f);
-	find_shares(s, SPLIT_WAITING, f, times, shares);
-	for (size_t i = 0; i < s->n_parts; i++)
-		wait_ns[i] = shares[i].found;
-	find_shares(s, SPLIT_READY, f, times, shares);
-	for (size_t i = 0; i < s->n_parts; i++) {
-		struct split_line *part = &s->lines[i];
-
-		if (!is_exact[part->whole])
-			continue;
-		part->by = (uint32_t)i;
-		part->wanted_ns[SPLIT_WAITING] = wait_ns[i];
-		part->wanted_ns[SPLIT_READY] = shares[i].found;
-		part->wanted_ns[SPLIT_ON_CPU] = sum_ns(times[i].ns) - wait_ns[i] - shares[i].found;
-		for (int k = 0; k < N_SPLIT_KINDS; k++)
-			part->of[k] = (struct source){.listed_ns = times[i].ns[k]};
-		plan(part);
-	}
-}
-
-void block_split_tell_apart(struct block_split *s, struct trace *t, const struct block_row *row,
-			    const struct block_decoder *d, const uint32_t *parts)
-{
-	struct function_sums f = {.trace = t};
-	auto_free struct part_times *times = NULL;
-
-	if (s->n_parts == s->n_lines)
-		return;
-	times = xcalloc(s->n_parts + 1, sizeof(*times));
-	/* All zeros: earlier programs wrote no such rows. */
-	if (trace_each_function(t, row->id, row->id, on_function, &f) == 0 && f.off_ns &&
-	    look_ahead(s, row, d, parts, times) == 0)
-		split_parts(s, &f, times);
-	line_sums_done(&f.sums);
 }
 
 void block_split_add(struct block_split *s, uint32_t part, enum split_kind kind, uint64_t ns,

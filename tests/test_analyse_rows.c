@@ -353,8 +353,8 @@ START_TEST(a_walk_tells_functions_on_one_line_apart)
 	write_at_random(true);
 	for (size_t i = 0; i < 2; i++) {
 		const char *from = intervals[i][0], *to = intervals[i][1];
-		auto_free char *index = RUN(cmd_analyse, EXIT_OK, "-f", "--format", "csv",
-					    "--file", "app.py", "--since", from, "--until", to);
+		auto_free char *index = RUN(cmd_analyse, EXIT_OK, "-f", "--format", "csv", "--file",
+					    "app.py", "--since", from, "--until", to);
 		auto_free char *walked =
 		    RUN(cmd_analyse, EXIT_OK, "-f", "--format", "csv", "--file", "app.py",
 			"--since", from, "--until", to, "--percentiles");

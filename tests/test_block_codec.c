@@ -171,6 +171,35 @@ static int decode(const uint8_t *data, size_t len)
 	return decode_hash(data, len, &hash);
 }
 
+/* From any event on, without moving the other one. */
+START_TEST(a_copy_goes_on_by_itself)
+{
+	auto_decoder struct block_decoder *d = NULL;
+	auto_free uint8_t *data = NULL;
+	struct walk w = {.seed = 5};
+	struct block_event event, copied;
+	size_t len;
+
+	encode_walk(&w, 40, 2000, &data, &len);
+	ck_assert_int_eq(block_decoder_new(unpacker, data, len, &d), 0);
+	for (uint32_t i = 0; i <= 2000; i += 500) {
+		auto_decoder struct block_decoder *copy = block_decoder_copy(d);
+		uint32_t n_copied = 0, depth;
+		int r;
+
+		while ((r = block_decoder_next(copy, &copied)) == 1)
+			n_copied++;
+		ck_assert_int_eq(r, 0);
+		ck_assert_uint_eq(n_copied, 2000 - i);
+		block_decoder_stack(copy, &depth);
+		ck_assert_uint_eq(depth, w.depth);
+		for (int k = 0; k < 500 && i < 2000; k++)
+			ck_assert_int_eq(block_decoder_next(d, &event), 1);
+	}
+	ck_assert_uint_eq(event.offset_ns, copied.offset_ns);
+}
+END_TEST
+
 START_TEST(a_block_that_is_cut_off_is_refused)
 {
 	auto_free uint8_t *data = NULL;
@@ -277,6 +306,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_block_without_events_has_its_stack);
 	tcase_add_loop_test(tc, every_event_comes_back, 0, 4);
+	tcase_add_test(tc, a_copy_goes_on_by_itself);
 	tcase_add_test(tc, a_block_that_is_cut_off_is_refused);
 	tcase_add_test(tc, a_changed_byte_in_a_stream_is_noticed);
 	tcase_add_test(tc, a_block_gets_full);
