@@ -163,5 +163,5 @@ def set_lengths(options):
 
 
 SECTIONS = {
-    "exact": ("19. Exact mode: completeness, cost, and the end of it", measure_exact),
+    "exact": ("20. Exact mode: completeness, cost, and the end of it", measure_exact),
 }

@@ -78,4 +78,4 @@ def measure(options, report):
                             digits=0)
 
 
-SECTIONS = {"precise": ("19. Precise sections", measure)}
+SECTIONS = {"precise": ("21. Precise sections", measure)}

@@ -152,4 +152,4 @@ def set_lengths(options):
     options.call_blocks = 100_000 if options.quick else 1_000_000
 
 
-SECTIONS = {"replay": ("16. Replay: a trace of 100 million events", measure_replay)}
+SECTIONS = {"replay": ("17. Replay: a trace of 100 million events", measure_replay)}

@@ -50,4 +50,4 @@ def measure_report(options, report):
         measure_page(options, report, transitions, stacks)
 
 
-SECTIONS = {"report": ("17. Report: a trace of 50 million events", measure_report)}
+SECTIONS = {"report": ("18. Report: a trace of 50 million events", measure_report)}

@@ -24,4 +24,4 @@ def measure_told(options, report):
     report.goal("written, events/s of CPU", median(rates["written"]), GOAL, higher=True, digits=0)
 
 
-SECTIONS = {"told": ("18. Events that others than looks tell", measure_told)}
+SECTIONS = {"told": ("19. Events that others than looks tell", measure_told)}
