@@ -202,13 +202,6 @@ int block_split_load(struct block_split *s, struct trace *t, const struct block_
 	return r;
 }
 
-enum split_kind block_split_kind(const struct block_split *s, const struct wait_item *item)
-{
-	if (!item)
-		return SPLIT_ON_CPU;
-	return s->waits.kinds[item->kind].state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
-}
-
 const struct wait_item *block_split_find(struct block_split *s, const struct block_row *row,
 					 uint64_t at_ns, uint64_t *end_ns)
 {

@@ -62,7 +62,13 @@ int block_split_load(struct block_split *s, struct trace *t, const struct block_
 const struct wait_item *block_split_find(struct block_split *s, const struct block_row *row,
 					 uint64_t at_ns, uint64_t *end_ns);
 /* What that is listed as; NULL: on a CPU. */
-enum split_kind block_split_kind(const struct block_split *s, const struct wait_item *item);
+static inline enum split_kind block_split_kind(const struct block_split *s,
+					       const struct wait_item *item)
+{
+	if (!item)
+		return SPLIT_ON_CPU;
+	return s->waits.kinds[item->kind].state == WAIT_FOR_CPU ? SPLIT_READY : SPLIT_WAITING;
+}
 /* The number of a function's part of a line, for block_split_add(), or SPLIT_NO_LINE. */
 uint32_t block_split_part(struct block_split *s, uint32_t file, int32_t line, uint32_t function);
 /*
