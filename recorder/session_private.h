@@ -26,7 +26,7 @@ enum session_next {
 
 /* See session_exact.c. */
 struct session_exact {
-	bool is_through_shim; /* no probes: the target's shim is asked to tell each line */
+	bool is_through_shim;	     /* no probes: the target's shim is asked to tell each line */
 	struct line_request request; /* of the interpreter that the worker found */
 	int lack;		     /* why it asks for nothing: a negative errno */
 	bool is_wanted;
