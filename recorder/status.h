@@ -50,13 +50,13 @@ struct status_session {
 	uint64_t transitions;
 	uint64_t bytes; /* of the trace, on disk */
 	uint64_t gaps;
-	bool has_shim; /* which tells its precise sections */
 	uint64_t sections;
 	uint64_t section_lost;	 /* records of them */
 	double cpu_percent;	 /* of one core, in the last seconds; NAN: not known */
 	const char *edges;	 /* "exact", "coarse", "none"; NULL: not recording */
 	const char *mode;	 /* "observed", "exact" */
 	const char *exact_error; /* why it is not exact, though that was asked for */
+	bool has_shim;		 /* which tells its precise sections */
 	bool is_exact_wanted;
 	bool is_exact_through_shim; /* which tells from the next section on */
 	int64_t exact_until_unix_s; /* 0: no end */
