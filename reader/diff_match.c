@@ -257,8 +257,12 @@ static void read_function(const struct diff_side *s, uint32_t function, struct s
 		last = s->profile->lines[f->first + f->n_lines - 1].line;
 	if (code && trace_file_source(s->trace, code->file, &source, &len) == 0)
 		source_text_init(text, source, len);
-	if (text->text && first <= text->n_lines)
+	if (text->text && code && strcmp(code->name, "<module>") == 0) {
+		first = 1;
+		last = text->n_lines;
+	} else if (text->text && first <= text->n_lines) {
 		last = function_last_line(text, first, last);
+	}
 	if (text->text && last > text->n_lines)
 		last = text->n_lines;
 	*ret_first = first;

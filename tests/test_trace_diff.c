@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What changed from one invented trace to another, and what is noise. */
+#include "reader/diff_match.h"
 #include "reader/trace_diff.h"
 
 #include <locale.h>
@@ -227,6 +228,34 @@ START_TEST(new_and_gone)
 }
 END_TEST
 
+/* Any line of a file can be its module's, not only those up to the first that is not indented. */
+START_TEST(all_lines_are_those_of_a_module)
+{
+	static const char of_module[] =
+	    "UPDATE code SET first_line = 1, qualname = '<module>' WHERE qualname = 'main'";
+	auto_free char *old_path = write_program("old", &before), *new_path = NULL;
+	auto_pair struct pair p = {0};
+	struct diff_side sides[2];
+	struct diff_lines lines;
+	uint32_t module = 0;
+
+	set_first_lines(old_path, of_module);
+	new_path = write_program("new", &before);
+	set_first_lines(new_path, of_module);
+	compare(old_path, new_path, &p);
+	for (int i = 0; i < 2; i++)
+		sides[i] = (struct diff_side){p.traces[i], p.profiles[i]};
+	while (strcmp(trace_get_code(p.traces[0], p.profiles[0]->functions[module].code)->name,
+		      "<module>") != 0)
+		module++;
+	diff_lines_init(&lines, &sides[0], module, &sides[1], module);
+	ck_assert(lines.are_known);
+	ck_assert_int_eq(diff_lines_new(&lines, 11), 11);
+	ck_assert_int_eq(diff_lines_old(&lines, 12), 12);
+	diff_lines_done(&lines);
+}
+END_TEST
+
 START_TEST(few_calls_say_little)
 {
 	struct program slow = before, fast = before;
@@ -445,6 +474,7 @@ int main(void)
 	tcase_add_test(tc, exactly_the_one_that_changed);
 	tcase_add_test(tc, a_line_that_was_changed_is_still_that_line);
 	tcase_add_test(tc, new_and_gone);
+	tcase_add_test(tc, all_lines_are_those_of_a_module);
 	tcase_add_test(tc, few_calls_say_little);
 	tcase_add_test(tc, many_calls_say_more);
 	tcase_add_test(tc, less_than_an_interval_says_nothing);
