@@ -79,8 +79,9 @@ class Diff(unittest.TestCase):
         # It sleeps 30 ms in place of 10, and on a busy machine each time longer.
         self.assertGreater(store["factor"], 1.25)
         self.assertLess(store["factor"], 4)
-        self.assertGreaterEqual(store["old"]["average_ns"], 10e6)
-        self.assertGreaterEqual(store["new"]["average_ns"], 30e6)
+        # The first and the last call of a recording can be cut off.
+        self.assertGreater(store["old"]["average_ns"], 9e6)
+        self.assertGreater(store["new"]["average_ns"], 27e6)
         self.assertGreater(store["factor"], store["threshold"])
         self.assertEqual(store["by"], "calls")
 
