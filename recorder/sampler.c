@@ -10,11 +10,16 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/hash_index.h"
 #include "common/xalloc.h"
 #include "recorder/oncpu/edges_coarse.h"
 #include "recorder/sampler_private.h"
 
-#define COUNTERS_NS NS_PER_S
+/* Counters are told with a batch when they are so old, and without one when they are this old. */
+#define COUNTERS_MIN_NS (500 * NS_PER_MS)
+#define COUNTERS_MAX_NS (1300 * NS_PER_MS)
+/* The writer, which comes every second, is called for a batch that was as old as this. */
+#define CALL_NS (500 * NS_PER_MS)
 
 /*
  * The threads are listed and the CPUs looked at now and then: not so often that it would cost
@@ -160,6 +165,21 @@ static void count_snapshot(struct sampler *s)
 	}
 }
 
+/* Where this thread is: all of its frames and their instructions. 0: not all is known. */
+static uint64_t hash_place(const struct sampler *s, const struct track *t)
+{
+	uint64_t hash = hash_mix(0, t->number);
+
+	if (s->snap.cut != PY_NOT_CUT)
+		return 0;
+	for (uint32_t i = 0; i < s->snap.n; i++) {
+		const struct py_frame *f = &s->snap.frames[i];
+
+		hash = hash_mix(hash_mix(hash, (uintptr_t)f->code ^ f->serial), f->unit);
+	}
+	return hash | 1;
+}
+
 /*
  * One look at one thread: a snapshot that can be proven, to the ring. New code objects are loaded
  * as they are met, and then the snapshot is taken anew; where they come and go faster than that,
@@ -223,6 +243,7 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 					  : sampler_time_of_look(s, t, began_ns, *now_ns),
 			     *now_ns);
 		t->looked_ns = *now_ns;
+		t->place = off_since_ns ? hash_place(s, t) : 0;
 		s->is_quiet &= !t->changed;
 		return 0;
 	}
@@ -338,7 +359,7 @@ static void tell_counters(struct sampler *s, uint64_t now_ns)
 	struct record_counters *r = ring_append(s->ring, RECORD_COUNTERS, sizeof(*r));
 	struct record_header h;
 
-	s->counters_due_ns = now_ns + COUNTERS_NS;
+	s->counters_ns = now_ns;
 	if (!r)
 		return;
 	h = r->h;
@@ -349,17 +370,35 @@ static void tell_counters(struct sampler *s, uint64_t now_ns)
 	r->h.time_ns = now_ns;
 }
 
+/* Counters are told behind a batch that has been proven: not as a part of the next, which may not
+ * be. */
+static int end_batch(struct sampler *s, uint64_t now_ns)
+{
+	uint64_t age_ns = now_ns - s->batch_start_ns;
+	int r = sampler_end_batch(s, now_ns);
+
+	if (r < 0)
+		return r;
+	if (now_ns - s->counters_ns >= COUNTERS_MIN_NS) {
+		sampler_told_overdue(s, now_ns);
+		tell_counters(s, now_ns);
+		ring_publish(s->ring);
+	}
+	/* The writer may have just fallen asleep, and a kill is not to lose its sleep as well. */
+	if (age_ns >= CALL_NS)
+		ring_call(s->ring);
+	return 0;
+}
+
 /* What is due now and then. */
 static int housekeeping(struct sampler *s, uint64_t now_ns)
 {
-	if (sampler_is_batch_over(s, now_ns)) {
-		int r = sampler_end_batch(s, now_ns);
+	int r = sampler_is_batch_over(s, now_ns) ? end_batch(s, now_ns) : 0;
 
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	sampler_tell_waits(s, now_ns);
-	if (now_ns >= s->counters_due_ns) {
+	if (now_ns - s->counters_ns >= COUNTERS_MAX_NS) {
 		sampler_told_overdue(s, now_ns);
 		tell_counters(s, now_ns);
 	}
@@ -511,7 +550,6 @@ static void begin(struct sampler *s, uint64_t now_ns)
 	s->placement = cpu_placement_new(s->config->pid, s->config->stat_fd);
 	s->batch_start_ns = s->begun_ns = now_ns;
 	s->batch_length_ns = 10 * NS_PER_MS;
-	s->counters_due_ns = now_ns + COUNTERS_NS / 10;
 	/* Default slack is 50 us, half an interval at 10 kHz. */
 	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }

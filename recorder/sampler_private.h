@@ -35,8 +35,11 @@ struct track {
 	uint64_t last_off_ns;	  /* how long it was off the CPU the last time */
 	uint32_t asked_tid;	  /* whose figures were asked for last, for coarse edges */
 	unsigned n_asked;
-	uint64_t noticed_ns; /* the last wait that sampler_config.waits was told of */
-	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
+	uint64_t place;	      /* where it stopped; 0: not known */
+	uint64_t known_place; /* the same, if what it waits for there need not be asked */
+	uint64_t ask_due_ns;  /* then, when it has to be asked all the same; 0: never */
+	uint64_t noticed_ns;  /* the last wait that sampler_config.waits was told of */
+	uint64_t gap_end_ns;  /* of the last gap that was told of this thread alone */
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
 	uint32_t told_native_id; /* as its shim told it; 0: it did not */
@@ -123,7 +126,7 @@ struct sampler {
 	uint16_t next_thread;
 	uint64_t full_since_ns; /* the ring refused records since then; 0: it does not */
 	uint64_t full_lost;
-	uint64_t counters_due_ns;
+	uint64_t counters_ns; /* when they were told last */
 	uint64_t placement_due_ns;
 	uint64_t unreadable_since_ns;
 	uint64_t multi_chunk_seen;
@@ -205,7 +208,6 @@ uint64_t sampler_time_of_look(struct sampler *s, const struct track *t, uint64_t
 /* The same when it was off the CPU all the time, since then. */
 uint64_t sampler_time_of_stop(const struct sampler *s, const struct track *t, uint64_t since_ns,
 			      uint64_t now_ns);
-void sampler_tell_waits(struct sampler *s, uint64_t now_ns);
 /* Whether nothing can change in the target before it is switched in again. */
 bool sampler_may_rest(const struct sampler *s);
 /* Whether to sleep until then. */
@@ -229,6 +231,13 @@ void sampler_pause(struct sampler *s, uint64_t now_ns, uint64_t until_ns);
 #define SAMPLER_TID_GUESSES 2
 /* The i-th guess, 0: it is none. */
 uint32_t sampler_guess_tid(struct sampler *s, const struct track *t, unsigned i);
+
+/* --- sampler_waits.c --- */
+
+/* It is off the CPU from here on: that is to be told in due time. */
+void sampler_plan_telling(struct sampler *s, const struct track *t);
+/* Waits that are long enough by now to be told while they go on. */
+void sampler_tell_waits(struct sampler *s, uint64_t now_ns);
 
 /* --- sampler_coarse.c --- */
 
@@ -267,7 +276,7 @@ bool sampler_emit_off(struct sampler *s, struct track *t, uint64_t start_ns, uin
  */
 uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns);
 bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns);
-/* When it is over at the latest; UINT64_MAX: nothing is in it. */
+/* When it is over at the latest. */
 uint64_t sampler_batch_due_ns(const struct sampler *s);
 /*
  * Prove the batch and publish it, or take it back: then a gap is published instead.
