@@ -180,6 +180,18 @@ static uint64_t hash_place(const struct sampler *s, const struct track *t)
 	return hash | 1;
 }
 
+static void tell_look(struct sampler *s, struct track *t, uint64_t off_since_ns, uint64_t began_ns,
+		      uint64_t now_ns)
+{
+	uint64_t time_ns = sampler_unseen_until(s, t, off_since_ns);
+	bool is_unseen = time_ns != 0;
+
+	if (!is_unseen)
+		time_ns = off_since_ns ? sampler_time_of_stop(s, t, off_since_ns, now_ns)
+				       : sampler_time_of_look(s, t, began_ns, now_ns);
+	sampler_emit(s, t, time_ns, now_ns, is_unseen);
+}
+
 /*
  * One look at one thread: a snapshot that can be proven, to the ring. New code objects are loaded
  * as they are met, and then the snapshot is taken anew; where they come and go faster than that,
@@ -238,11 +250,9 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 		}
 		t->n_cut_looks = 0;
 		count_snapshot(s);
-		sampler_emit(s, t,
-			     off_since_ns ? sampler_time_of_stop(s, t, off_since_ns, *now_ns)
-					  : sampler_time_of_look(s, t, began_ns, *now_ns),
-			     *now_ns);
+		tell_look(s, t, off_since_ns, began_ns, *now_ns);
 		t->looked_ns = *now_ns;
+		t->unseen_ns = 0;
 		t->place = off_since_ns ? hash_place(s, t) : 0;
 		s->is_quiet &= !t->changed;
 		return 0;
@@ -575,6 +585,8 @@ int sampler_run(struct sampler *s, const atomic_bool *stop)
 	sampler_exact_finish(s);
 	/* What it told last. */
 	sampler_precise_poll(s, now_ns);
+	for (size_t i = 0; i < s->n_tracks; i++)
+		sampler_told_flush(s, s->tracks[i], s->tracks[i]->n_offs);
 	if (r == -ESRCH) {
 		/* What was read last can't be proven any more, but nor can it have changed. */
 		ring_publish(s->ring);
