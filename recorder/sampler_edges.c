@@ -122,8 +122,10 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 		sampler_emit_off(s, t, start_ns, end_ns, was, false);
 		t->last_off_ns = end_ns - start_ns;
 		note_back(s, t, start_ns, end_ns, was);
+		if (was == EDGE_WAITING)
+			s->waited_ns = end_ns - start_ns;
 		if (was == EDGE_WAITING && !e->is_guess)
-			sampler_note_woken(s, t, end_ns, is_long(s, end_ns - start_ns));
+			sampler_note_woken(s, t, end_ns);
 	}
 	if (!is_off(e)) {
 		/* What was due because it waited is not any more. */
@@ -317,6 +319,11 @@ bool sampler_may_rest(const struct sampler *s)
 	return s->edges && s->n_tracks && s->n_waiting == s->n_tracks && !s->maybe_stale;
 }
 
+/*
+ * At low rates, a target that waits for less than there is between looks is looked at when they are
+ * due, be it on a CPU or not: to be woken whenever it is would cost more looks than it may have,
+ * and all of them would come as soon after a wait.
+ */
 bool sampler_shall_rest(struct sampler *s, uint64_t now_ns)
 {
 	uint64_t awake_ns = AWAKE_ROUNDS * s->pace.asked_ns;
@@ -329,6 +336,8 @@ bool sampler_shall_rest(struct sampler *s, uint64_t now_ns)
 		s->idle_since_ns = now_ns;
 	if (!s->pace.asked_ns)
 		awake_ns = AWAKE_MAX_NS;
+	else if (sampler_is_slow(s))
+		awake_ns = s->waited_ns < s->pace.asked_ns ? s->pace.asked_ns : 0;
 	else if (s->pace.asked_ns >= AWAKE_MAX_NS)
 		awake_ns = 0;
 	return now_ns - s->idle_since_ns >= awake_ns;

@@ -154,6 +154,7 @@ struct sampler {
 	uint64_t gap_end_ns;		  /* of the last gap that was told */
 	uint64_t told_now_ns;		  /* the time, when it was read last for what others tell */
 	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
+	uint64_t waited_ns;		  /* and how long it waited */
 	uint64_t switched_in_ns;	  /* when one was switched in the last time */
 	uint64_t random;
 	uint64_t idle_since_ns; /* since then all wait; 0: not all */
@@ -248,8 +249,8 @@ static inline bool sampler_is_slow(const struct sampler *s)
 	return s->pace.asked_ns >= SAMPLER_SLOW_NS;
 }
 
-/* It is switched in after a wait, so long; it has run. */
-void sampler_note_woken(const struct sampler *s, struct track *t, uint64_t time_ns, bool is_long);
+/* It is switched in after a wait; it has run. */
+void sampler_note_woken(const struct sampler *s, struct track *t, uint64_t time_ns);
 void sampler_note_ran(struct track *t, uint64_t length_ns);
 /*
  * Before a stack is told that a look has shown: whether there is time before it in which the thread

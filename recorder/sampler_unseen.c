@@ -17,10 +17,10 @@
 /* What has more turns between two looks is not told turn by turn. */
 #define MAX_TURNS 32
 
-void sampler_note_woken(const struct sampler *s, struct track *t, uint64_t time_ns, bool is_long)
+void sampler_note_woken(const struct sampler *s, struct track *t, uint64_t time_ns)
 {
-	/* Frequent looks tell what comes after short waits: they seldom miss a turn. */
-	if (t->unseen_ns || (!is_long && !sampler_is_slow(s)))
+	/* Frequent looks seldom miss a turn, and not for long. */
+	if (t->unseen_ns || !sampler_is_slow(s))
 		return;
 	t->unseen_ns = time_ns;
 	t->unseen_ran_ns = 0;
@@ -64,7 +64,7 @@ static uint32_t common_depth(const struct record_frame *last, uint32_t n_last,
 
 /* From time_ns on there are so many frames of the stack, the innermost on this line. */
 static void append_top(struct sampler *s, struct track *t, uint32_t depth, int32_t line,
-		       enum provenance p, uint64_t time_ns)
+		       uint64_t time_ns)
 {
 	struct record_frame *top = &t->last[depth - 1];
 	struct record_stack *r;
@@ -81,7 +81,7 @@ static void append_top(struct sampler *s, struct track *t, uint32_t depth, int32
 	r->h.time_ns = time_ns;
 	r->keep = depth - 1;
 	r->n_frames = 1;
-	r->provenance = (uint16_t)p;
+	r->provenance = PROVENANCE_INFERRED;
 	r->is_first = false;
 	r->frames[0] = *top;
 }
@@ -100,12 +100,12 @@ static void tell_turns(struct sampler *s, struct track *t, uint64_t start_ns, ui
 			n++;
 		end_ns = n < t->n_offs ? t->offs[n].start_ns : until_ns;
 		if (end_ns >= start_ns + UNSEEN_MIN_NS)
-			append_top(s, t, depth, 0, PROVENANCE_OBSERVED, start_ns);
+			append_top(s, t, depth, 0, start_ns);
 		sampler_told_flush(s, t, n);
 		if (!t->n_offs)
 			return;
 		start_ns = t->offs[0].end_ns;
-		append_top(s, t, depth, line, PROVENANCE_INFERRED, end_ns);
+		append_top(s, t, depth, line, end_ns);
 		sampler_told_flush(s, t, 1);
 	}
 }
@@ -122,7 +122,7 @@ void sampler_tell_unseen(struct sampler *s, struct track *t, uint32_t n, uint64_
 		if (is_same)
 			tell_turns(s, t, start_ns, until_ns);
 		else
-			append_top(s, t, depth, 0, PROVENANCE_OBSERVED, start_ns);
+			append_top(s, t, depth, 0, start_ns);
 	}
 	sampler_told_flush(s, t, t->n_offs);
 }

@@ -10,6 +10,7 @@
 #include "tests/support/py_image.h"
 
 #define RING_BYTES ((size_t)1 << 20)
+#define INFERRED   PROVENANCE_INFERRED
 #define AT(us)	   (start_ns + (us)*NS_PER_US)
 
 static struct py_image im;
@@ -52,6 +53,7 @@ static void set_up(void)
 	s->tracks = calloc(1, sizeof(*s->tracks));
 	ck_assert_ptr_nonnull(s->tracks);
 	s->tracks[s->n_tracks++] = t;
+	s->pace.asked_ns = 20 * NS_PER_MS;
 	look(AT(0), false);
 }
 
@@ -120,12 +122,12 @@ static void assert_told(const struct told *expected, size_t n_expected)
 
 START_TEST(it_waits_where_it_was_seen_and_runs_elsewhere)
 {
-	sampler_note_woken(s, t, AT(100), true);
+	sampler_note_woken(s, t, AT(100));
 	sampler_note_ran(t, 200 * NS_PER_US);
 	wait_from(300, 900);
 	ck_assert_uint_eq(sampler_unseen_until(s, t, AT(1500)), AT(1500));
 	look(AT(1500), true);
-	ASSERT_TOLD({0, 100, 0}, {10, 300, PROVENANCE_INFERRED}, {-1, 900, 0}, {0, 900, 0},
+	ASSERT_TOLD({0, 100, INFERRED}, {10, 300, INFERRED}, {-1, 900, 0}, {0, 900, INFERRED},
 		    {10, 1500, 0});
 }
 END_TEST
@@ -133,17 +135,17 @@ END_TEST
 START_TEST(where_it_waited_is_not_known_when_it_got_on)
 {
 	t->last[0].line = 12;
-	sampler_note_woken(s, t, AT(100), true);
+	sampler_note_woken(s, t, AT(100));
 	wait_from(300, 900);
 	look(AT(1500), true);
-	ASSERT_TOLD({0, 100, 0}, {-1, 900, 0}, {10, 1500, 0});
+	ASSERT_TOLD({0, 100, INFERRED}, {-1, 900, 0}, {10, 1500, 0});
 }
 END_TEST
 
 START_TEST(nothing_is_said_of_a_stack_with_nothing_in_common)
 {
 	t->last[0].code = 99;
-	sampler_note_woken(s, t, AT(100), true);
+	sampler_note_woken(s, t, AT(100));
 	wait_from(300, 900);
 	look(AT(1500), true);
 	ASSERT_TOLD({-1, 900, 0}, {10, 1500, 0});
@@ -153,30 +155,30 @@ END_TEST
 /* As for a lock of the interpreter. */
 START_TEST(short_turns_are_left_to_the_line_that_waits)
 {
-	sampler_note_woken(s, t, AT(100), true);
+	sampler_note_woken(s, t, AT(100));
 	sampler_note_ran(t, 40 * NS_PER_US);
 	ck_assert_uint_eq(sampler_unseen_until(s, t, AT(140)), 0);
 	sampler_note_ran(t, 20 * NS_PER_US);
 	wait_from(140, 900);
 	wait_from(910, 1200);
 	look(AT(1500), true);
-	ASSERT_TOLD({-1, 900, 0}, {-1, 1200, 0}, {0, 1200, 0}, {10, 1500, 0});
+	ASSERT_TOLD({-1, 900, 0}, {-1, 1200, 0}, {0, 1200, INFERRED}, {10, 1500, 0});
 }
 END_TEST
 
 START_TEST(being_preempted_ends_no_turn)
 {
-	sampler_note_woken(s, t, AT(100), true);
+	sampler_note_woken(s, t, AT(100));
 	ck_assert(sampler_emit_off(s, t, AT(200), AT(250), EDGE_READY, false));
 	wait_from(300, 900);
 	look(AT(920), true);
-	ASSERT_TOLD({0, 100, 0}, {-1, 250, 0}, {10, 300, PROVENANCE_INFERRED}, {-1, 900, 0});
+	ASSERT_TOLD({0, 100, INFERRED}, {-1, 250, 0}, {10, 300, INFERRED}, {-1, 900, 0});
 }
 END_TEST
 
 START_TEST(very_many_turns_are_not_told_one_by_one)
 {
-	sampler_note_woken(s, t, AT(100), true);
+	sampler_note_woken(s, t, AT(100));
 	for (uint64_t i = 0; i < 40; i++)
 		wait_from(300 + 1000 * i, 900 + 1000 * i);
 	look(AT(50000), true);
@@ -194,7 +196,7 @@ END_TEST
 /* Of several threads, those that don't hold the GIL are known not to get on. */
 START_TEST(a_round_in_between_shows_that_it_did_not_take_the_gil)
 {
-	sampler_note_woken(s, t, AT(100), true);
+	sampler_note_woken(s, t, AT(100));
 	sampler_note_ran(t, 200 * NS_PER_US);
 	s->last_round_ns = AT(200);
 	ck_assert_uint_eq(sampler_unseen_until(s, t, AT(1500)), 0);
@@ -203,13 +205,13 @@ START_TEST(a_round_in_between_shows_that_it_did_not_take_the_gil)
 }
 END_TEST
 
-START_TEST(short_waits_count_at_low_rates_only)
+START_TEST(at_high_rates_everything_is_left_to_looks)
 {
 	s->pace.asked_ns = NS_PER_MS;
-	sampler_note_woken(s, t, AT(100), false);
+	sampler_note_woken(s, t, AT(100));
 	ck_assert_uint_eq(t->unseen_ns, 0);
 	s->pace.asked_ns = 20 * NS_PER_MS;
-	sampler_note_woken(s, t, AT(100), false);
+	sampler_note_woken(s, t, AT(100));
 	ck_assert_uint_eq(t->unseen_ns, AT(100));
 }
 END_TEST
@@ -230,7 +232,7 @@ int main(void)
 	tcase_add_test(tc, being_preempted_ends_no_turn);
 	tcase_add_test(tc, very_many_turns_are_not_told_one_by_one);
 	tcase_add_test(tc, a_round_in_between_shows_that_it_did_not_take_the_gil);
-	tcase_add_test(tc, short_waits_count_at_low_rates_only);
+	tcase_add_test(tc, at_high_rates_everything_is_left_to_looks);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
