@@ -424,6 +424,9 @@ uint64_t sampler_batch_due_ns(const struct sampler *s)
 void sampler_publish_batch(struct sampler *s, uint64_t now_ns)
 {
 	ring_publish(s->ring);
+	/* The writer reads the source of new code, which may not be there for long. */
+	if (s->next_code != s->batch_next_code)
+		ring_call(s->ring);
 	s->batch++;
 	s->batch_start_ns = now_ns;
 	s->batch_snapshots = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Shared by sampler.c (when to look at whom), sampler_threads.c and sampler_emit.c. */
+/* What the sampler_*.c share. sampler.c: when to look; sampler_look.c: a round of looks. */
 #ifndef RECORDER_SAMPLER_PRIVATE_H
 #define RECORDER_SAMPLER_PRIVATE_H
 
@@ -235,6 +235,14 @@ void sampler_pause(struct sampler *s, uint64_t now_ns, uint64_t until_ns);
 #define SAMPLER_TID_GUESSES 2
 /* The i-th guess, 0: it is none. */
 uint32_t sampler_guess_tid(struct sampler *s, const struct track *t, unsigned i);
+
+/* --- sampler_look.c --- */
+
+/*
+ * One round: everything that may have changed. *now_ns is the time, before and after. Returns 0, or
+ * -ESRCH, or -EFAULT when nothing could be read.
+ */
+int sampler_look(struct sampler *s, uint64_t *now_ns);
 
 /* --- sampler_unseen.c --- */
 
