@@ -118,9 +118,15 @@ static int on_thread(void *ctx, const struct trace_live *live)
 		thread = with_line;
 		thread.state = NOW_UNKNOWN;
 	}
-	if (c->known_until_ns > block->last_ns && c->known_until_ns - block->last_ns > LOST_NS) {
+	if (c->known_until_ns > block->last_ns) {
 		thread.lost_ns = c->known_until_ns - block->last_ns;
-		thread.state = NOW_UNKNOWN;
+		/* A block in which nothing happens is not stored as often as what is known. */
+		if (thread.lost_ns <= LOST_NS) {
+			thread.lost_ns = 0;
+			thread.until_ns = c->known_until_ns;
+		} else {
+			thread.state = NOW_UNKNOWN;
+		}
 	}
 	c->now->threads = xgrow(c->now->threads, &c->cap, c->now->n + 1, sizeof(thread));
 	c->now->threads[c->now->n++] = thread;

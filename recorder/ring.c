@@ -150,6 +150,12 @@ void ring_publish(struct ring *r)
 		ring_call(r);
 }
 
+int ring_has_unpublished(const struct ring *r)
+{
+	/* Only this thread writes it. */
+	return r->head != atomic_load_explicit(&r->published, memory_order_relaxed);
+}
+
 void ring_rewind(struct ring *r)
 {
 	/* Only this thread writes it. */

@@ -135,6 +135,8 @@ size_t ring_room(const struct ring *r);
 void ring_publish(struct ring *r);
 /* Wake the consumer, if it sleeps: there may be little, but it is to be taken now. */
 void ring_call(struct ring *r);
+/* bool: records were appended since the last ring_publish(). */
+int ring_has_unpublished(const struct ring *r);
 /* Take back all records appended since the last ring_publish(). */
 void ring_rewind(struct ring *r);
 /* No record follows; the consumer sees it once it has consumed all. */

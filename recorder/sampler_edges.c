@@ -133,6 +133,7 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 			s->off_due_ns = 0;
 		s->is_watch_wanted = true;
 		s->switched_in_ns = end_ns;
+		s->idle_since_ns = 0;
 		return;
 	}
 	/* One last look: where it stopped. */
@@ -242,6 +243,10 @@ void sampler_take_edges(struct sampler *s, uint64_t now_ns)
 	edges_read(s->edges, now_ns);
 	if (edges_are_over(s->edges))
 		give_up_edges(s);
+	/* Waits that are over by themselves need no proof, and none of what comes now is to cost
+	 * them. */
+	if (!s->n_used && ring_has_unpublished(s->ring))
+		sampler_publish_batch(s, now_ns);
 }
 
 bool sampler_was_off(struct sampler *s, const struct track *t, uint64_t since_ns, uint64_t now_ns)

@@ -31,6 +31,8 @@
  */
 #define BATCH_SNAPSHOTS 64
 #define BATCH_OLD_NS	(1200 * NS_PER_MS)
+/* When all wait for so long, it is over; most programs that tick do so more often. */
+#define TELL_REST_NS (550 * NS_PER_MS)
 /* When all wait, it may end this part of it earlier. */
 #define REST_PART 3
 /* Than this, for so long after the beginning. */
@@ -193,7 +195,7 @@ void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t
 	int64_t n;
 
 	/* One that has not begun: not even what it is called is certain. */
-	if (!t->told_in && !s->snap.n)
+	if (!t->told_in && (!s->snap.n || sampler_has_others_id(s, t)))
 		return;
 	if (!t->told_in)
 		time_ns = now_ns;
@@ -398,15 +400,25 @@ static uint64_t oldest_batch_ns(const struct sampler *s)
 	return s->batch_start_ns - s->begun_ns < BEGIN_NS ? BATCH_BEGIN_NS : BATCH_OLD_NS;
 }
 
+/* Whoever asks where a thread hangs now is not to wait for a whole batch. */
+static uint64_t rest_due_ns(const struct sampler *s)
+{
+	return s->idle_since_ns && ring_has_unpublished(s->ring) ? s->idle_since_ns + TELL_REST_NS
+								 : UINT64_MAX;
+}
+
 bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns)
 {
-	uint64_t age_ns = now_ns - s->batch_start_ns;
+	uint64_t age_ns = now_ns - s->batch_start_ns, next_ns = s->pace.interval_ns;
 
-	uint64_t next_ns = s->pace.interval_ns;
-
+	if (now_ns >= rest_due_ns(s))
+		return true;
 	/* Better now, being awake, than to wake up for it. */
 	if (sampler_may_rest(s))
 		next_ns = oldest_batch_ns(s) / REST_PART;
+	/* Of a program that begins much may be taken back: not what it waits for now. */
+	if (sampler_may_rest(s) && s->batch_start_ns - s->begun_ns < BEGIN_NS)
+		next_ns = oldest_batch_ns(s) - BATCH_NORMAL_NS;
 	/* The next round would be too late. */
 	if (age_ns + next_ns > oldest_batch_ns(s) || s->batch_bytes > BATCH_MAX_BYTES)
 		return true;
@@ -418,7 +430,9 @@ bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns)
 uint64_t sampler_batch_due_ns(const struct sampler *s)
 {
 	/* Counters are told with it, even when nothing else is. */
-	return s->batch_start_ns + oldest_batch_ns(s);
+	uint64_t due_ns = s->batch_start_ns + oldest_batch_ns(s);
+
+	return due_ns < rest_due_ns(s) ? due_ns : rest_due_ns(s);
 }
 
 void sampler_publish_batch(struct sampler *s, uint64_t now_ns)

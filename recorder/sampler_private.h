@@ -171,6 +171,11 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns);
 void sampler_plan_list(struct sampler *s);
 /* Look at each GIL: who holds it, and who may have run meanwhile. */
 int sampler_watch_gils(struct sampler *s);
+/*
+ * Whether it still has the number of another thread, the one that starts it: until it has its own,
+ * it is listed again.
+ */
+bool sampler_has_others_id(struct sampler *s, const struct track *t);
 struct track *sampler_find_track(const struct sampler *s, remote_addr tstate);
 void sampler_free_track(struct sampler *s, struct track *t);
 /*

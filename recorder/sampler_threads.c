@@ -24,6 +24,21 @@ struct track *sampler_find_track(const struct sampler *s, remote_addr tstate)
 	return NULL;
 }
 
+bool sampler_has_others_id(struct sampler *s, const struct track *t)
+{
+	for (size_t i = 0; t->id.native_id && i < s->n_tracks; i++) {
+		const struct track *other = s->tracks[i];
+
+		/* The one with the edges of that thread is the one that it is the number of. */
+		if (other == t || other->id.native_id != t->id.native_id || t->edge ||
+		    !other->told_in)
+			continue;
+		s->list_due_ns = 0;
+		return true;
+	}
+	return false;
+}
+
 void sampler_free_track(struct sampler *s, struct track *t)
 {
 	sampler_exact_forget(s, t);
@@ -196,6 +211,12 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 		if (t && is_same_thread(&t->id, &s->listed[i])) {
 			t->is_listed = true;
 			t->id = s->listed[i];
+		} else if (t && !t->told_in && t->id.interpreter == s->listed[i].interpreter) {
+			/* It has begun, and its own numbers by now. */
+			sampler_unlink_edge(s, t);
+			t->id = s->listed[i];
+			t->is_listed = true;
+			sampler_link_edge(s, t);
 		} else {
 			if (t)
 				t->id.tstate = t->told_native_id =

@@ -311,8 +311,8 @@ void trace_writer_wait(struct trace_writer *w, uint16_t thread, uint64_t start_n
 		w->known_waits[wait_place_index(about->place)] =
 		    (struct known_wait){about->place, about->sleep_ns, found.reason, found.native};
 	wait_findings_add(t ? &t->findings : &w->early, &found);
-	if (t)
-		t->is_off_new |= t->is_off && t->off.start_ns == start_ns;
+	if (t && t->is_off && t->off.start_ns == start_ns)
+		t->is_off_new = w->has_late_reason = true;
 }
 
 /*
@@ -478,7 +478,8 @@ static uint64_t flush_due_ns(const struct trace_writer *w)
 {
 	uint64_t old_ns = w->flushed_until_ns + FLUSH_NS, pause_ns = w->flushed_ns + FLUSH_PAUSE_NS;
 
-	if (w->known_until_ns <= w->flushed_until_ns && !w->n_gaps && w->counters_stored)
+	if (w->known_until_ns <= w->flushed_until_ns && !w->n_gaps && w->counters_stored &&
+	    !w->has_late_reason)
 		return UINT64_MAX;
 	return old_ns > pause_ns ? old_ns : pause_ns;
 }
@@ -492,6 +493,7 @@ static int store_news(struct trace_writer *w, uint64_t now_ns)
 		return has_news || w->n_finished ? trace_rows_flush(w, FLUSH_ROWS) : 0;
 	w->flushed_ns = now_ns;
 	w->flushed_until_ns = w->known_until_ns;
+	w->has_late_reason = false;
 	for (size_t i = 0; i < w->n_threads; i++) {
 		struct thread *t = find_thread(w, (uint16_t)i);
 

@@ -57,6 +57,7 @@ struct trace_writer {
 	struct packer *packer;
 	struct source_files *files;
 	struct wait_texts *texts;
+	bool has_late_reason;			    /* of a wait that is stored */
 	struct known_wait known_waits[WAIT_PLACES]; /* by wait_place_index() */
 	uint64_t min_wait_ns;
 

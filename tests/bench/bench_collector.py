@@ -44,11 +44,13 @@ class Collector:
         self.socket = os.path.join(self.folder.name, "sock")
         if with_folder:
             self.make_root()
+        config = pathlib.Path(self.folder.name, "config")
+        config.mkdir()
         # The kernel tells of processes in the first network namespace only.
         before = [] if with_events else ["unshare", "--net"]
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [*before, COLLECTOR, "--root", self.root, "--config", f"{self.folder.name}/none",
+            [*before, COLLECTOR, "--root", self.root, "--config", config,
              "--user", USER, "--socket", self.socket],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
 
