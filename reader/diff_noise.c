@@ -13,7 +13,7 @@
 #define LEAST_ERRORS 4.0
 #define MOST_ERRORS  8.0
 #define WRONG	     0.01
-#define LEAST_COMMON 3
+#define LEAST_COMMON 2
 #define LONG_CALL    10.0
 #define MOVED_PART   0.5
 
@@ -70,20 +70,22 @@ static double unseen_part(const struct diff_item *item)
 {
 	if (item->intervals <= 0 || item->intervals >= LONG_CALL)
 		return 0;
-	return fmin(1 / item->intervals, 1);
+	return fmin(1 / item->intervals, 1) - 1 / LONG_CALL;
 }
 
 double diff_noise_least(const struct diff_side *old_side, const struct diff_side *new_side,
 			const struct diff_item *item)
 {
-	double starved = fmax(old_side->profile->starved, new_side->profile->starved);
+	double old_starved = old_side->profile->starved, new_starved = new_side->profile->starved;
+	double starved = fmax(old_starved, new_starved);
 	double outside = fmax(item->old_outside, item->new_outside);
 	double running = fmax(item->old_running, item->new_running);
 
 	/* What others wait for lengthens a wait. */
 	if (item->basis == DIFF_BY_WAITS)
 		return log(LEAST_FACTOR / (1 - fmin(starved, MOST_STARVED)) * (1 + outside));
-	return log(LEAST_FACTOR * (1 + starved) * (1 + starved * running) * (1 + outside) *
+	return log(LEAST_FACTOR * (1 + starved / 2) *
+		   (1 + 2 * fabs(new_starved - old_starved) * running) * (1 + outside) *
 		   (1 + unseen_part(item)));
 }
 

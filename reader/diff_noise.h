@@ -8,20 +8,20 @@
  *
  * From one run to the next: the machine. A factor
  *
- *	least = 1.25 (1 + r) (1 + r u) (1 + w) (1 + v)
+ *	least = 1.25 (1 + r / 2) (1 + 2 d u) (1 + w) (1 + v)
  *
- * is asked for, where others had the CPU for a part r of the time in which the program's threads
- * could have run (they also had its caches, and what two hyperthreads share), and the row was
- * running for a part u of its time, and waited for a part w of it for files, memory or what is not
- * known; each in the trace in which it is more. By number of waits, which what others wait for
- * lengthens, it is 1.25 / (1 - r) (1 + w). v is how many calls may not have been seen: where those
- * that it is compared by last less than ten intervals of looking on average, an interval as a part
- * of that, 1 at most; otherwise 0. The threshold is
+ * is asked for. Others had the CPU for a part r of the time in which the program's threads could
+ * have run, in the trace in which it is more, and by d more than in the other one: who has the CPU
+ * in turns has its caches, too. Each in the trace in which it is more, the row was running for a
+ * part u of its time, and waited for a part w of it for files, memory or what is not known. Where
+ * the calls that it is compared by last k intervals of looking on average, fewer than 10, some are
+ * not seen: v is 1 / k - 1 / 10, 0.9 at most. By number of waits, which what others wait for
+ * lengthens, it is 1.25 / (1 - r) (1 + w). The threshold is
  *
  *	exp(max(ln least, errors * sqrt(s_old^2 + s_new^2)))
  *
  * A row has to pass it also beside the factor by which the other functions are slower or faster
- * (the median by running time, of three or more that are compared by calls with s below 0.25),
+ * (the median by running time, of two or more that are compared by calls with s below 0.25),
  * unless that is beyond 2: then it is no matter of the machine. Who has the other half of a core
  * makes code slower by 1.6 easily, and nothing else in a trace tells.
  *
