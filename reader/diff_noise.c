@@ -77,15 +77,15 @@ double diff_noise_least(const struct diff_side *old_side, const struct diff_side
 			const struct diff_item *item)
 {
 	double old_starved = old_side->profile->starved, new_starved = new_side->profile->starved;
-	double starved = fmax(old_starved, new_starved);
+	double starved = fmin(fmax(old_starved, new_starved), MOST_STARVED);
 	double outside = fmax(item->old_outside, item->new_outside);
-	double running = fmax(item->old_running, item->new_running);
+	double running = fmin(item->old_running, item->new_running);
+	double waits = 1 / (1 - starved);
+	double runs = (1 + 2 * fabs(new_starved - old_starved)) / (1 - starved * starved);
 
-	/* What others wait for lengthens a wait. */
 	if (item->basis == DIFF_BY_WAITS)
-		return log(LEAST_FACTOR / (1 - fmin(starved, MOST_STARVED)) * (1 + outside));
-	return log(LEAST_FACTOR * (1 + starved / 2) *
-		   (1 + 2 * fabs(new_starved - old_starved) * running) * (1 + outside) *
+		running = 0;
+	return log(LEAST_FACTOR * (running * runs + (1 - running) * waits) * (1 + outside) *
 		   (1 + unseen_part(item)));
 }
 

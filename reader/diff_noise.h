@@ -8,15 +8,15 @@
  *
  * From one run to the next: the machine. A factor
  *
- *	least = 1.25 (1 + r / 2) (1 + 2 d u) (1 + w) (1 + v)
+ *	least = 1.25 (u (1 + 2 d) / (1 - r^2) + (1 - u) / (1 - r)) (1 + w) (1 + v)
  *
  * is asked for. Others had the CPU for a part r of the time in which the program's threads could
  * have run, in the trace in which it is more, and by d more than in the other one: who has the CPU
- * in turns has its caches, too. Each in the trace in which it is more, the row was running for a
- * part u of its time, and waited for a part w of it for files, memory or what is not known. Where
- * the calls that it is compared by last k intervals of looking on average, fewer than 10, some are
- * not seen: v is 1 / k - 1 / 10, 0.9 at most. By number of waits, which what others wait for
- * lengthens, it is 1.25 / (1 - r) (1 + w). The threshold is
+ * in turns has its caches, too, and a wait is as long as it takes until there is a CPU again. The
+ * row was running for a part u of its time, in the trace in which it is less, and waited for a part
+ * w of it for files, for memory, or for nobody knows what, in the one in which it is more. Where
+ *the calls that it is compared by last k intervals of looking on average, fewer than 10, some are
+ *not seen: v is 1 / k - 1 / 10, 0.9 at most. By number of waits u is 0. The threshold is
  *
  *	exp(max(ln least, errors * sqrt(s_old^2 + s_new^2)))
  *

@@ -24,7 +24,10 @@ struct reduction {
 	struct profile *profile;
 	struct trace *trace;
 	struct hash_index places; /* to lines */
-	double *left;		  /* of each line's time, as a part of it */
+	/* Of each line. */
+	double *left;	      /* of its time, as a part of it */
+	double *all_ns;	      /* its waits, without idle ones */
+	double *explained_ns; /* those of them that have a reason */
 };
 
 /* Lines of all files of a path are one. */
@@ -100,44 +103,71 @@ static void index_places(struct reduction *r)
 	}
 }
 
-/*
- * Of the waits of a line, those that are listed and have a reason that is the program's are not for
- * things outside. What is not listed, because it was short, has no reason.
- */
-static void count_outside(struct reduction *r, uint32_t file, int32_t line, double ns)
+static void add_to(struct reduction *r, double *sums, uint32_t file, int32_t line, double ns)
 {
-	struct profile_line *lines = r->profile->lines;
 	uint32_t hash = place_hash(r->trace, file, line);
 
 	HASH_INDEX_FOR_EACH(&r->places, hash, at, id)
 	{
-		if (is_place(r, &lines[id], file, line))
-			lines[id].sums.outside_ns += ns;
+		if (is_place(r, &r->profile->lines[id], file, line))
+			sums[id] += ns;
 	}
 }
 
-/* Whether one waited for files, for memory, or nobody knows for what. */
-static bool is_outside(struct trace *t, const struct trace_wait *w)
+/* Whether one waited for files or for memory. */
+static bool is_outside(const struct trace_reason *reason)
 {
-	static const char *const kinds[] = {"unknown", "running", "sync", "file", "fault"};
-	const struct trace_reason *reason =
-	    w->kind.reason ? trace_get_reason(t, w->kind.reason) : NULL;
+	static const char *const kinds[] = {"sync", "file", "fault"};
 
-	if (w->kind.idle)
-		return false;
-	for (size_t i = 0; reason && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(reason->kind, kinds[i]) == 0)
 			return true;
 	}
-	return !reason;
+	return false;
+}
+
+static void explain(struct reduction *r, const struct trace_wait *w)
+{
+	const struct trace_reason *reason =
+	    w->kind.reason ? trace_get_reason(r->trace, w->kind.reason) : NULL;
+	struct profile_line *lines = r->profile->lines;
+	uint32_t hash = place_hash(r->trace, w->kind.file, w->kind.line);
+
+	if (w->kind.idle) {
+		add_to(r, r->all_ns, w->kind.file, w->kind.line, -(double)w->total_ns);
+		return;
+	}
+	if (!reason || strcmp(reason->kind, "unknown") == 0)
+		return;
+	add_to(r, r->explained_ns, w->kind.file, w->kind.line, (double)w->total_ns);
+	if (!is_outside(reason))
+		return;
+	HASH_INDEX_FOR_EACH(&r->places, hash, at, id)
+	{
+		if (is_place(r, &lines[id], w->kind.file, w->kind.line))
+			lines[id].sums.outside_ns += (double)w->total_ns;
+	}
+}
+
+/* What has no reason, or was too short to be listed, is as the rest; without one it is outside. */
+static void share_out(struct profile_sums *s, double all_ns, double explained_ns)
+{
+	if (explained_ns > 0)
+		s->outside_ns *= fmax(all_ns / explained_ns, 1);
+	else
+		s->outside_ns = all_ns;
+	s->outside_ns = fmax(0, fmin(s->outside_ns, s->ns));
 }
 
 int profile_leave_out(struct profile *p, struct trace *t, const struct trace_line *lines,
 		      size_t n_lines)
 {
 	auto_free double *left = xcalloc(p->n_lines + 1, sizeof(*left));
+	auto_free double *all_ns = xcalloc(p->n_lines + 1, sizeof(*all_ns));
+	auto_free double *explained_ns = xcalloc(p->n_lines + 1, sizeof(*explained_ns));
 	auto_free struct trace_wait *waits = NULL;
-	struct reduction reduction = {.profile = p, .trace = t, .left = left};
+	struct reduction reduction = {
+	    .profile = p, .trace = t, .left = left, .all_ns = all_ns, .explained_ns = explained_ns};
 	size_t n_waits = 0;
 	int r = trace_sum_waits(t, &waits, &n_waits);
 
@@ -145,20 +175,16 @@ int profile_leave_out(struct profile *p, struct trace *t, const struct trace_lin
 	for (size_t i = 0; i < n_lines; i++) {
 		if (lines[i].ready_ns)
 			reduce(&reduction, lines[i].file, lines[i].line, lines[i].ready_ns);
-		count_outside(&reduction, lines[i].file, lines[i].line, (double)lines[i].wait_ns);
+		add_to(&reduction, all_ns, lines[i].file, lines[i].line, (double)lines[i].wait_ns);
 	}
 	for (size_t i = 0; i < n_waits; i++) {
-		const struct trace_wait *w = &waits[i];
-
-		take_wait(&reduction, w);
-		if (w->kind.state != WAIT_FOR_CPU && !is_outside(t, w))
-			count_outside(&reduction, w->kind.file, w->kind.line, -(double)w->total_ns);
+		take_wait(&reduction, &waits[i]);
+		if (waits[i].kind.state != WAIT_FOR_CPU)
+			explain(&reduction, &waits[i]);
 	}
 	for (size_t i = 0; i < p->n_lines; i++) {
-		struct profile_sums *s = &p->lines[i].sums;
-
-		scale(s, left[i] > 0 ? left[i] : 0);
-		s->outside_ns = fmax(0, fmin(s->outside_ns, s->ns));
+		scale(&p->lines[i].sums, left[i] > 0 ? left[i] : 0);
+		share_out(&p->lines[i].sums, all_ns[i], explained_ns[i]);
 	}
 	hash_index_done(&reduction.places);
 	return r;

@@ -110,7 +110,7 @@ DEFINE_CLEANUP(struct diff *, diff_free)
 /* By calls of a unit. */
 void diff_measure(const struct profile_sums *item, const struct profile_sums *unit,
 		  double observed_ns, struct diff_figures *ret);
-/* So many of their last components are equal; SIZE_MAX when all are. */
+/* So many of their last components are equal; SIZE_MAX when all are. An __init__.py is none. */
 size_t diff_common_components(const char *a, const char *b);
 
 #endif

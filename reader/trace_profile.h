@@ -38,8 +38,9 @@ struct profile_sums {
 	uint64_t n_waits;
 	double longest_wait_ns;
 	/*
-	 * Of all waits, without idle ones: for files and page faults, or for what was not found
-	 * out. How long they are depends on who else uses the disk more than on the program.
+	 * Of all waits, without idle ones: for files and page faults, or, where no reason is known
+	 * of any, all. How long they are depends on who else uses the disk more than on the
+	 * program.
 	 */
 	double outside_ns;
 	double slice_ns[PROFILE_SLICES];

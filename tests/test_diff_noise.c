@@ -48,12 +48,14 @@ START_TEST(a_busy_machine_asks_for_more)
 {
 	struct diff_item calls = {.basis = DIFF_BY_CALLS}, waits = {.basis = DIFF_BY_WAITS};
 
+	calls.old_running = calls.new_running = 1;
 	ck_assert_double_eq_tol(least(0, 0, &calls), 1.25, 1e-9);
-	ck_assert_double_eq_tol(least(0.4, 0.4, &calls), 1.25 * 1.2, 1e-9);
+	ck_assert_double_eq_tol(least(0.4, 0.4, &calls), 1.25 / 0.84, 1e-9);
+	ck_assert_double_eq_tol(least(0.4, 0.1, &calls), 1.25 / 0.84 * 1.6, 1e-9);
 	ck_assert_double_eq_tol(least(0.4, 0.1, &waits), 1.25 / 0.6, 1e-9);
 	ck_assert_double_le(least(1, 1, &waits), 12.6);
-	calls.old_running = 0.5;
-	ck_assert_double_eq_tol(least(0.4, 0.1, &calls), 1.25 * 1.2 * 1.3, 1e-9);
+	calls.old_running = 0;
+	ck_assert_double_eq_tol(least(0.4, 0.1, &calls), 1.25 / 0.6, 1e-9);
 	calls.new_outside = 0.5;
 	ck_assert_double_eq_tol(least(0, 0, &calls), 1.25 * 1.5, 1e-9);
 	calls = (struct diff_item){.basis = DIFF_BY_CALLS, .intervals = 5};

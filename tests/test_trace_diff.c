@@ -412,6 +412,8 @@ START_TEST(files_are_the_same_by_their_last_components)
 	    {"/x/db.py", "db.py", 1},
 	    {"/x/a.py", "/x/b.py", 0},
 	    {"", "/x", 0},
+	    {"/a/html/__init__.py", "/a/json/__init__.py", 0},
+	    {"/a/html/__init__.py", "/b/html/__init__.py", 2},
 	};
 
 	ck_assert_uint_eq(diff_common_components(cases[_i].a, cases[_i].b), cases[_i].n);
@@ -552,7 +554,7 @@ int main(void)
 	tcase_add_test(tc, what_cut_looks_move_has_not_changed);
 	tcase_add_test(tc, less_than_an_interval_says_nothing);
 	tcase_add_test(tc, figures_are_those_of_a_ratio_estimator);
-	tcase_add_loop_test(tc, files_are_the_same_by_their_last_components, 0, 7);
+	tcase_add_loop_test(tc, files_are_the_same_by_their_last_components, 0, 9);
 	tcase_add_loop_test(tc, lines_are_matched_as_by_diff, 0, 8);
 	tcase_add_test(tc, functions_end_by_their_indentation);
 	tcase_add_loop_test(tc, damage_does_no_harm, 0, 13);
