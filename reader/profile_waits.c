@@ -172,6 +172,8 @@ int profile_leave_out(struct profile *p, struct trace *t, const struct trace_lin
 	int r = trace_sum_waits(t, &waits, &n_waits);
 
 	index_places(&reduction);
+	if (!reduction.places.n)
+		return r;
 	for (size_t i = 0; i < n_lines; i++) {
 		if (lines[i].ready_ns)
 			reduce(&reduction, lines[i].file, lines[i].line, lines[i].ready_ns);

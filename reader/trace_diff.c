@@ -8,17 +8,15 @@
 #include "common/clock.h"
 #include "common/xalloc.h"
 #include "reader/diff_match.h"
-#include "reader/diff_noise.h"
+#include "reader/diff_judge.h"
 #include "reader/trace.h"
 
 /* The figures of the header. */
-#define SURE_ERROR	0.25
 #define LEAST_SHARE	0.001
 #define ALONE_SHARE	0.005
 #define WAITING_PART	0.8
 #define MANY_SLICES	8
 #define EXPECTED_SLICES 10
-#define MOST_COMMON	2.0
 #define LONG_CALL	10.0
 #define CALLERS_MAX	64
 #define LEAST_CALLS	10
@@ -123,110 +121,6 @@ struct comparison {
 	struct diff *diff;
 	size_t cap_functions, cap_lines;
 };
-
-static double log_factor(const struct diff_item *i)
-{
-	return log(i->new_figures.average_ns / i->old_figures.average_ns);
-}
-
-static double error_of(const struct diff_item *i)
-{
-	return hypot(i->old_figures.error, i->new_figures.error);
-}
-
-/* Whether it is large enough, in one of the two, and its times can be told apart. */
-static bool is_comparable(const struct diff_item *i)
-{
-	const struct diff_figures *o = &i->old_figures, *n = &i->new_figures;
-
-	return o->n && n->n && o->average_ns > 0 && n->average_ns > 0 &&
-	       (o->share >= LEAST_SHARE || n->share >= LEAST_SHARE);
-}
-
-/* @errors, common  see reader/diff_noise.h; the latter of the other functions, a logarithm */
-static void judge(const struct comparison *c, struct diff_item *item, double errors, double common)
-{
-	const struct diff_figures *o = &item->old_figures, *n = &item->new_figures;
-	double intervals_ns = c->old_side->profile->interval_ns + c->new_side->profile->interval_ns;
-	double change = log_factor(item), least = diff_noise_least(c->old_side, c->new_side, item);
-	double beside = change;
-
-	item->factor = exp(change);
-	item->threshold = exp(fmax(errors * error_of(item), least));
-	item->impact = fabs(n->share - n->share / item->factor);
-	/* How long waits are does not depend on how fast the CPU is. */
-	if (fabs(common) < log(MOST_COMMON))
-		beside -= common * fmin(item->old_running, item->new_running);
-	if (fabs(n->average_ns - o->average_ns) <= intervals_ns ||
-	    diff_noise_is_moved(c->old_side, c->new_side, c->match, item))
-		return;
-	if (fmin(change, beside) > log(item->threshold))
-		item->change = DIFF_SLOWER;
-	else if (fmax(change, beside) < -log(item->threshold))
-		item->change = DIFF_FASTER;
-}
-
-/* By how much functions changed that can tell it; the caller frees. */
-static struct diff_shift *find_shifts(const struct diff *d, size_t *ret_n)
-{
-	struct diff_shift *shifts = xcalloc(d->n_functions + 1, sizeof(*shifts));
-	size_t n = 0;
-
-	for (size_t i = 0; i < d->n_functions; i++) {
-		const struct diff_item *item = &d->functions[i];
-
-		if (item->basis != DIFF_BY_CALLS || !is_comparable(item) ||
-		    error_of(item) >= SURE_ERROR)
-			continue;
-		shifts[n++] = (struct diff_shift){
-		    .function = item->new_function,
-		    .log_factor = log_factor(item),
-		    .weight = item->old_figures.share * item->old_running +
-			      item->new_figures.share * item->new_running,
-		};
-	}
-	diff_noise_sort(shifts, n);
-	*ret_n = n;
-	return shifts;
-}
-
-static size_t count_comparable(const struct diff_item *items, size_t n)
-{
-	size_t n_comparable = 0;
-
-	for (size_t i = 0; i < n; i++)
-		n_comparable += is_comparable(&items[i]);
-	return n_comparable;
-}
-
-/* Judges those that are in both, and keeps what changed. Returns how many. */
-static size_t judge_items(const struct comparison *c, struct diff_item *items, size_t n,
-			  double errors, const struct diff_shift *shifts, size_t n_shifts)
-{
-	size_t n_kept = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (items[i].change == DIFF_SAME && is_comparable(&items[i]))
-			judge(c, &items[i], errors,
-			      diff_noise_common(shifts, n_shifts, items[i].new_function));
-		if (items[i].change != DIFF_SAME)
-			items[n_kept++] = items[i];
-	}
-	return n_kept;
-}
-
-static void judge_all(const struct comparison *c)
-{
-	struct diff *d = c->diff;
-	size_t n_shifts;
-	auto_free struct diff_shift *shifts = find_shifts(d, &n_shifts);
-	double errors = diff_noise_errors(count_comparable(d->functions, d->n_functions) +
-					  count_comparable(d->lines, d->n_lines));
-
-	d->common_factor = exp(diff_noise_common(shifts, n_shifts, PROFILE_NONE));
-	d->n_functions = judge_items(c, d->functions, d->n_functions, errors, shifts, n_shifts);
-	d->n_lines = judge_items(c, d->lines, d->n_lines, errors, shifts, n_shifts);
-}
 
 /* Whether something can be compared by how often this began. */
 static bool are_units(const struct profile_sums *old_sums, const struct profile_sums *new_sums)
@@ -503,7 +397,7 @@ void diff_new(const struct diff_side *old_side, const struct diff_side *new_side
 	}
 	find_alone(&c, false);
 	find_alone(&c, true);
-	judge_all(&c);
+	diff_judge(old_side, new_side, c.match, c.diff);
 	if (c.diff->n_functions)
 		qsort(c.diff->functions, c.diff->n_functions, sizeof(*c.diff->functions),
 		      compare_impact);
