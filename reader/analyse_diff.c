@@ -22,6 +22,9 @@
 #include "reader/trace_diff.h"
 #include "reader/wait_text.h"
 
+/* The machine is hardly ever quite as fast as before. */
+#define WORTH_TELLING 1.1
+
 /* One of the two traces. */
 struct side {
 	const char *word; /* "old" */
@@ -183,6 +186,10 @@ static void print_text(const struct job *j)
 		printf("%zu could not be: calls were not seen to begin, or followed one another "
 		       "too quickly\n",
 		       d->n_uncounted);
+	if (d->common_factor > WORTH_TELLING || d->common_factor < 1 / WORTH_TELLING)
+		printf("Most take %.3g times as long in the new one: shown is what differs from "
+		       "that, too\n",
+		       d->common_factor);
 	if (!d->n_functions && !d->n_lines)
 		puts("Nothing changed by more than noise.");
 	print_table(j, d->functions, d->n_functions, "functions", "FUNCTION");
@@ -278,6 +285,7 @@ static void print_json(const struct job *j)
 	json_bool(&w, "same_trace", is_same_trace(j));
 	json_count(&w, "functions_compared", d->n_compared);
 	json_count(&w, "functions_not_counted", d->n_uncounted);
+	json_real(&w, "common_factor", d->common_factor, 4);
 	json_items(j, "functions", d->functions, d->n_functions, &w);
 	json_count(&w, "functions_not_shown", d->n_functions > max ? d->n_functions - max : 0);
 	json_items(j, "lines", d->lines, d->n_lines, &w);

@@ -22,7 +22,9 @@ int analyse_diff(const struct diff_arguments *a);
 /* For the help of analyse. */
 #define DIFF_HELP                                                                            \
 	"      --diff OLD NEW      what became slower, faster, new or gone from one trace\n" \
-	"                          to another, if it is more than noise\n"
+	"                          to another, if it is more than noise: by 1.25 at\n"       \
+	"                          least, more on a busy machine or for few calls; by\n"     \
+	"                          chance there is one row in 100 comparisons\n"
 
 #define DIFF_COLUMNS_HELP                                                                   \
 	"Columns with --diff:\n"                                                            \

@@ -36,6 +36,13 @@ static const struct trace_code *code_of(const struct diff_side *s, uint32_t func
 
 /* --- files --- */
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 size_t diff_common_components(const char *a, const char *b)
 {
 	size_t i = strlen(a), j = strlen(b), n = 0, same = 0;
@@ -52,6 +59,9 @@ size_t diff_common_components(const char *a, const char *b)
 	/* All of one of them is the end of the other. */
 	if (same && ((i == 0 && j > 0 && b[j - 1] == '/') || (j == 0 && i > 0 && a[i - 1] == '/')))
 		n++;
+	/* Each package has its __init__.py. */
+	if (n == 1 && strncmp(base_name(a), "__", 2) == 0)
+		return 0;
 	return n;
 }
 

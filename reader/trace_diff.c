@@ -8,20 +8,19 @@
 #include "common/clock.h"
 #include "common/xalloc.h"
 #include "reader/diff_match.h"
+#include "reader/diff_judge.h"
 #include "reader/trace.h"
 
 /* The figures of the header. */
-#define LEAST_FACTOR	1.25
 #define LEAST_SHARE	0.001
 #define ALONE_SHARE	0.005
 #define WAITING_PART	0.8
-#define ERRORS		4.0
 #define MANY_SLICES	8
 #define EXPECTED_SLICES 10
+#define LONG_CALL	10.0
 #define CALLERS_MAX	64
 #define LEAST_CALLS	10
 #define LEAST_WAIT_NS	(4.0 * NS_PER_MS)
-#define MOST_STARVED	0.9
 
 const char *diff_change_name(enum diff_change change)
 {
@@ -123,43 +122,16 @@ struct comparison {
 	size_t cap_functions, cap_lines;
 };
 
-/* Others that lack a CPU let one wait longer, and who shares one with others is slower on it. */
-static double least_factor(const struct comparison *c, enum diff_basis basis)
-{
-	double starved = fmax(c->old_side->profile->starved, c->new_side->profile->starved);
-
-	if (basis != DIFF_BY_WAITS)
-		return LEAST_FACTOR * (1 + starved);
-	return LEAST_FACTOR / (1 - fmin(starved, MOST_STARVED));
-}
-
-static void judge(const struct comparison *c, struct diff_item *item)
-{
-	const struct diff_figures *o = &item->old_figures, *n = &item->new_figures;
-	double intervals_ns = c->old_side->profile->interval_ns + c->new_side->profile->interval_ns;
-	double limit, least = log(least_factor(c, item->basis));
-
-	item->change = DIFF_SAME;
-	if (!o->n || !n->n || o->average_ns <= 0 || n->average_ns <= 0)
-		return;
-	item->factor = n->average_ns / o->average_ns;
-	limit = ERRORS * sqrt(o->error * o->error + n->error * n->error);
-	item->threshold = exp(fmax(limit, least));
-	item->impact = fabs(n->share - n->share / item->factor);
-	if (fabs(n->average_ns - o->average_ns) <= intervals_ns ||
-	    (o->share < LEAST_SHARE && n->share < LEAST_SHARE))
-		return;
-	if (item->factor > item->threshold)
-		item->change = DIFF_SLOWER;
-	else if (1 / item->factor > item->threshold)
-		item->change = DIFF_FASTER;
-}
-
 /* Whether something can be compared by how often this began. */
 static bool are_units(const struct profile_sums *old_sums, const struct profile_sums *new_sums)
 {
 	return profile_is_counted(old_sums) && profile_is_counted(new_sums) &&
 	       old_sums->n >= LEAST_CALLS && new_sums->n >= LEAST_CALLS;
+}
+
+static double part_of(double ns, const struct profile_sums *s)
+{
+	return s->ns > 0 ? fmin(ns / s->ns, 1) : 0;
 }
 
 /*
@@ -173,6 +145,10 @@ static void measure(struct comparison *c, const struct profile_sums *old_sums,
 	const struct profile_sums *old_unit = NULL, *new_unit = NULL;
 
 	item->basis = DIFF_BY_NOTHING;
+	item->old_outside = part_of(old_sums->outside_ns, old_sums);
+	item->new_outside = part_of(new_sums->outside_ns, new_sums);
+	item->old_running = 1 - part_of(old_sums->wait_ns, old_sums);
+	item->new_running = 1 - part_of(new_sums->wait_ns, new_sums);
 	if (item->unit != PROFILE_NONE) {
 		item->basis = DIFF_BY_CALLS;
 		old_unit = &o->functions[diff_match_old(c->match, item->unit)].sums;
@@ -191,30 +167,53 @@ static void measure(struct comparison *c, const struct profile_sums *old_sums,
 	diff_measure(new_sums, new_unit, n->observed_ns, &item->new_figures);
 }
 
-/* The function by whose calls one of the new profile is compared, or PROFILE_NONE. */
+/* So many intervals of looking a call lasts on average, calls from it included. */
+static double call_intervals(const struct profile *p, const struct profile_sums *s)
+{
+	if (!s->n_whole || p->interval_ns <= 0)
+		return LONG_CALL;
+	return s->whole_ns / (double)s->n_whole / p->interval_ns;
+}
+
+/* Of both, the less. */
+static double unit_intervals(const struct comparison *c, uint32_t function)
+{
+	const struct profile *o = c->old_side->profile, *n = c->new_side->profile;
+
+	return fmin(call_intervals(o, &o->functions[diff_match_old(c->match, function)].sums),
+		    call_intervals(n, &n->functions[function].sums));
+}
+
+/*
+ * The function by whose calls one of the new profile is compared, or PROFILE_NONE: the nearest
+ * whose calls are long enough for all of them to be seen, otherwise the nearest.
+ */
 static uint32_t find_unit(const struct comparison *c, uint32_t function)
 {
 	const struct profile *o = c->old_side->profile, *n = c->new_side->profile;
+	uint32_t nearest = PROFILE_NONE;
 
 	for (unsigned i = 0; i < CALLERS_MAX && function != PROFILE_NONE; i++) {
 		uint32_t old = diff_match_old(c->match, function);
 
 		if (old == PROFILE_NONE)
-			return PROFILE_NONE;
-		if (are_units(&o->functions[old].sums, &n->functions[function].sums))
-			return function;
+			return nearest;
+		if (are_units(&o->functions[old].sums, &n->functions[function].sums)) {
+			if (unit_intervals(c, function) >= LONG_CALL)
+				return function;
+			if (nearest == PROFILE_NONE)
+				nearest = function;
+		}
 		if (diff_match_old(c->match, n->functions[function].caller) !=
 		    o->functions[old].caller)
-			return PROFILE_NONE;
+			return nearest;
 		function = n->functions[function].caller;
 	}
-	return PROFILE_NONE;
+	return nearest;
 }
 
 static void add_item(struct diff_item **items, size_t *n, size_t *cap, const struct diff_item *item)
 {
-	if (item->change == DIFF_SAME)
-		return;
 	*items = xgrow(*items, cap, *n + 1, sizeof(**items));
 	(*items)[(*n)++] = *item;
 }
@@ -262,7 +261,8 @@ static void find_alone(struct comparison *c, bool is_new)
 			continue;
 		judge_alone(c, &p->functions[i].sums, is_new,
 			    diff_match_is_absent(c->match, is_new, i), &item);
-		add_function(c, &item);
+		if (item.change != DIFF_SAME)
+			add_function(c, &item);
 	}
 }
 
@@ -297,7 +297,6 @@ static void compare_line(struct comparison *c, const struct diff_item *function,
 	item.old_line = old_line->line;
 	item.new_line = new_line->line;
 	measure(c, &old_line->sums, &new_line->sums, are_entries_seen(c, function), &item);
-	judge(c, &item);
 	add_line(c, &item);
 }
 
@@ -312,7 +311,8 @@ static void add_line_alone(struct comparison *c, const struct diff_item *functio
 	item.basis = DIFF_BY_NOTHING;
 	item.old_figures = item.new_figures = (struct diff_figures){0};
 	judge_alone(c, &line->sums, is_new, is_certain, &item);
-	add_line(c, &item);
+	if (item.change != DIFF_SAME)
+		add_line(c, &item);
 }
 
 /* Time on a line that is not known is time of its function only. */
@@ -354,12 +354,13 @@ static void compare_function(struct comparison *c, uint32_t old, uint32_t new)
 	struct diff_item item = {.old_function = old, .new_function = new};
 
 	item.unit = find_unit(c, new);
+	if (item.unit != PROFILE_NONE)
+		item.intervals = unit_intervals(c, item.unit);
 	measure(c, &o->functions[old].sums, &n->functions[new].sums, false, &item);
 	if (item.basis == DIFF_BY_NOTHING)
 		c->diff->n_uncounted++;
 	else
 		c->diff->n_compared++;
-	judge(c, &item);
 	add_function(c, &item);
 	/* No line has more than its function, and reading texts is dear. */
 	if (item.old_figures.share >= LEAST_SHARE || item.new_figures.share >= LEAST_SHARE)
@@ -396,6 +397,7 @@ void diff_new(const struct diff_side *old_side, const struct diff_side *new_side
 	}
 	find_alone(&c, false);
 	find_alone(&c, true);
+	diff_judge(old_side, new_side, c.match, c.diff);
 	if (c.diff->n_functions)
 		qsort(c.diff->functions, c.diff->n_functions, sizeof(*c.diff->functions),
 		      compare_impact);

@@ -7,12 +7,13 @@
  *
  * Compared is the time for each call. A function whose calls can't be counted (see
  * trace_profile.h) is compared by the calls of what calls it, and so on; so is one with fewer than
- * 10. Each line is compared by the calls that its function is compared by; where there are none, by
- * how often it was entered itself, unless its function is called too often to count. What can't be
- * compared so, and waited for at least 80 % of its time, 4 ms at a time or more on average, is
- * compared by the number of its waits, which are exact whatever is seen. Below, s is then
- * sqrt((longest / R - 1) / N), the most that the standard error of what lies between 0 and the
- * longest can be, and 1 / sqrt(N) at least.
+ * 10. Where calls last less than 10 intervals of looking on average some are not seen, so then the
+ * calls of what calls it are preferred. Each line is compared by the calls that its function is
+ *compared by; where there are none, by how often it was entered itself, unless its function is
+ *called too often to count. What can't be compared so, and waited for at least 80 % of its time, 4
+ *ms at a time or more on average, is compared by the number of its waits, which are exact whatever
+ *is seen. Below, s is then sqrt((longest / R - 1) / N), the most that the standard error of what
+ *lies between 0 and the longest can be, and 1 / sqrt(N) at least.
  *
  * With R = T / N, time and calls of a trace, t and n those of its m = 32 slices, the standard error
  * of R, as a part of R, is that of a ratio estimator:
@@ -20,16 +21,10 @@
  *	s = sqrt(m / (m - 1) * sum((t - R n)^2)) / T
  *
  * With k slices that have calls it is made larger by (1 + 5 / (k - 1)), about what Student's
- * distribution does to the limit of four errors; with k below 8 it is also 1 / sqrt(N) at least.
- * What is shown as slower or faster has changed by a factor beyond
+ * distribution does to the limit; with k below 8 it is also 1 / sqrt(N) at least.
  *
- *	exp(max(ln 1.25, 4 sqrt(s_old^2 + s_new^2)))
- *
- * and by more than both intervals of looking together, and took 0.1 % of the time observed in one
- * of the two at least. (The 25 % are for what differs from one run to the next for other reasons
- * than the program, mostly how busy the machine was. Where others had the CPU for a part r of the
- * time in which the program's threads could have run, in one of the two, 1.25 becomes
- * 1.25 (1 + r), and by waits, which what others wait for lengthens, 1.25 / (1 - r).)
+ * What is shown as slower or faster passes all of reader/diff_noise.h, changed by more than both
+ * intervals of looking together, and took 0.1 % of the time observed in one of the two at least.
  *
  * What is only in one trace is shown when it took 0.1 % of its time and the source text of the
  * other one has no such function, or no such line; otherwise when it took 0.5 %, and would, had it
@@ -81,6 +76,9 @@ struct diff_item {
 	enum diff_basis basis;
 	uint32_t unit; /* BY_CALLS: of that function of the new profile */
 	struct diff_figures old_figures, new_figures;
+	double old_outside, new_outside; /* parts of the time: see profile_sums */
+	double old_running, new_running; /* not in a listed wait */
+	double intervals; /* of looking, that a call or entry lasts on average; 0: not by these */
 	double factor;	  /* SLOWER, FASTER: new by old average */
 	double threshold; /* a factor less than that may be noise */
 	double impact;	  /* of the change, as a part of the time observed */
@@ -90,8 +88,9 @@ struct diff {
 	/* Those that changed, the greatest impact first. */
 	struct diff_item *functions, *lines;
 	size_t n_functions, n_lines;
-	size_t n_compared;  /* functions */
-	size_t n_uncounted; /* functions in both whose calls can't be counted */
+	size_t n_compared;    /* functions */
+	size_t n_uncounted;   /* functions in both whose calls can't be counted */
+	double common_factor; /* by which most are slower; 1: none is known */
 };
 
 /* One of the two sides. */
@@ -111,7 +110,7 @@ DEFINE_CLEANUP(struct diff *, diff_free)
 /* By calls of a unit. */
 void diff_measure(const struct profile_sums *item, const struct profile_sums *unit,
 		  double observed_ns, struct diff_figures *ret);
-/* So many of their last components are equal; SIZE_MAX when all are. */
+/* So many of their last components are equal; SIZE_MAX when all are. An __init__.py is none. */
 size_t diff_common_components(const char *a, const char *b);
 
 #endif

@@ -2,6 +2,7 @@
 #include "reader/trace_profile.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,9 @@
 #include "common/pack.h"
 #include "common/provenance_codec.h"
 #include "common/xalloc.h"
+#include "reader/profile_waits.h"
 #include "reader/trace.h"
 #include "reader/trace_seek.h"
-#include "reader/trace_waits.h"
 
 DEFINE_CLEANUP(struct block_decoder *, block_decoder_free)
 
@@ -44,17 +45,21 @@ struct builder {
 	uint64_t start_ns, slice_ns;
 	size_t cap_functions, cap_lines;
 	struct hash_index function_index, line_index;
-	struct hash_index places; /* from places to lines */
+	struct hash_index call_index;
+	size_t cap_calls;
 	/* By function, and by line. */
 	struct leaving *functions_left, *lines_left;
 	struct vote *callers;
-	size_t cap_functions_left, cap_lines_left, cap_callers;
+	uint32_t *last_callers; /* the pair of the latest is known */
+	size_t cap_functions_left, cap_lines_left, cap_callers, cap_last_callers;
 	/* Of the block at hand. */
 	uint64_t block;	   /* its number, from 1 on */
 	uint32_t *line_of; /* of each of its lines */
 	size_t cap_line_of;
 	uint32_t *stack; /* lines of the profile, outermost first */
 	size_t cap_stack;
+	uint64_t *began_ns; /* when each of them was called; 0: before the block */
+	size_t cap_began_ns;
 	bool is_told; /* the event at hand: nothing before it was missed */
 };
 
@@ -100,6 +105,9 @@ static uint32_t find_function(struct builder *b, uint32_t id)
 	b->functions_left[p->n_functions] = (struct leaving){0};
 	b->callers = xgrow(b->callers, &b->cap_callers, p->n_functions + 1, sizeof(*b->callers));
 	b->callers[p->n_functions] = (struct vote){.who = PROFILE_NONE};
+	b->last_callers = xgrow(b->last_callers, &b->cap_last_callers, p->n_functions + 1,
+				sizeof(*b->last_callers));
+	b->last_callers[p->n_functions] = PROFILE_NONE;
 	hash_index_add(&b->function_index, hash, (uint32_t)p->n_functions);
 	return (uint32_t)p->n_functions++;
 }
@@ -172,6 +180,24 @@ static void vote(struct vote *v, uint32_t who)
 		v->n--;
 }
 
+static void note_call(struct builder *b, uint32_t caller, uint32_t callee)
+{
+	struct profile *p = &b->profile;
+	uint32_t hash = hash_fold(hash_mix(hash_mix(0, caller), callee));
+
+	if (caller == PROFILE_NONE || b->last_callers[callee] == caller)
+		return;
+	b->last_callers[callee] = caller;
+	HASH_INDEX_FOR_EACH(&b->call_index, hash, at, id)
+	{
+		if (p->calls[id].caller == caller && p->calls[id].callee == callee)
+			return;
+	}
+	p->calls = xgrow(p->calls, &b->cap_calls, p->n_calls + 1, sizeof(*p->calls));
+	p->calls[p->n_calls] = (struct profile_call){.caller = caller, .callee = callee};
+	hash_index_add(&b->call_index, hash, (uint32_t)p->n_calls++);
+}
+
 static uint32_t function_at(const struct builder *b, size_t depth)
 {
 	return b->profile.lines[b->stack[depth]].function;
@@ -183,23 +209,42 @@ static void pop(struct builder *b, size_t depth, uint32_t n, bool goes_on, uint6
 	const struct leaving left = {.block = b->block, .time_ns = time_ns};
 
 	for (size_t i = depth; i < depth + n; i++) {
+		uint32_t function = function_at(b, i);
+
 		b->lines_left[b->stack[i]] = left;
-		if (function_at(b, i) != PROFILE_NONE && !(goes_on && i == depth))
-			b->functions_left[function_at(b, i)] = left;
+		if (function == PROFILE_NONE || (goes_on && i == depth))
+			continue;
+		b->functions_left[function] = left;
+		if (b->began_ns[i]) {
+			b->profile.functions[function].sums.n_whole++;
+			b->profile.functions[function].sums.whole_ns +=
+			    (double)(time_ns - b->began_ns[i]);
+		}
 	}
 }
 
 static void push(struct builder *b, size_t depth, uint32_t line, bool goes_on, uint64_t time_ns)
 {
 	struct profile *p = &b->profile;
-	uint32_t function = p->lines[line].function;
+	uint32_t function = p->lines[line].function, caller;
 
 	b->stack[depth] = line;
 	count(b, &p->lines[line].sums, &b->lines_left[line], time_ns);
-	if (goes_on || function == PROFILE_NONE)
+	if (goes_on)
+		return;
+	b->began_ns[depth] = time_ns;
+	if (function == PROFILE_NONE)
 		return;
 	count(b, &p->functions[function].sums, &b->functions_left[function], time_ns);
-	vote(&b->callers[function], depth ? function_at(b, depth - 1) : PROFILE_NONE);
+	caller = depth ? function_at(b, depth - 1) : PROFILE_NONE;
+	vote(&b->callers[function], caller);
+	note_call(b, caller, function);
+}
+
+static void grow_stack(struct builder *b, size_t n)
+{
+	b->stack = xgrow(b->stack, &b->cap_stack, n, sizeof(*b->stack));
+	b->began_ns = xgrow(b->began_ns, &b->cap_began_ns, n, sizeof(*b->began_ns));
 }
 
 /* Of the first frame that comes in place of one of the same function, only the line changes. */
@@ -208,7 +253,7 @@ static size_t apply(struct builder *b, size_t depth, const struct block_event *e
 	bool goes_on;
 
 	depth -= e->pop;
-	b->stack = xgrow(b->stack, &b->cap_stack, depth + e->n_pushed + 1, sizeof(*b->stack));
+	grow_stack(b, depth + e->n_pushed + 1);
 	goes_on = e->pop && e->n_pushed &&
 		  function_at(b, depth) == b->profile.lines[b->line_of[e->pushed[0]]].function;
 	pop(b, depth, e->pop, goes_on, time_ns);
@@ -227,9 +272,11 @@ static int add_events(struct builder *b, struct block_decoder *d, const struct t
 	size_t depth = start_depth;
 	int r;
 
-	b->stack = xgrow(b->stack, &b->cap_stack, depth + 1, sizeof(*b->stack));
-	for (size_t k = 0; k < depth; k++)
+	grow_stack(b, depth + 1);
+	for (size_t k = 0; k < depth; k++) {
 		b->stack[k] = b->line_of[start[k]];
+		b->began_ns[k] = 0;
+	}
 	while ((r = block_decoder_next(d, &event)) == 1) {
 		uint64_t time_ns = block->first_ns + event.offset_ns;
 
@@ -281,114 +328,6 @@ static int on_block(void *ctx, const struct trace_block *block)
 	return 0;
 }
 
-/* --- what is not the code's doing --- */
-
-static void scale(struct profile_sums *s, double by)
-{
-	s->ns *= by;
-	for (size_t i = 0; i < PROFILE_SLICES; i++)
-		s->slice_ns[i] *= by;
-}
-
-/* Lines of all files of a path are one. */
-static uint32_t place_hash(struct trace *t, uint32_t file, int32_t line)
-{
-	const struct trace_file *f = trace_get_file(t, file);
-
-	return hash_fold(hash_mix(f ? hash_bytes(f->path, f->path_len) : 0, (uint32_t)line));
-}
-
-static bool is_place(struct builder *b, const struct profile_line *l, uint32_t file, int32_t line)
-{
-	const struct trace_code *code;
-	const struct trace_file *x, *y;
-
-	if (l->line != line || l->function == PROFILE_NONE)
-		return false;
-	code = trace_get_code(b->trace, b->profile.functions[l->function].code);
-	x = code ? trace_get_file(b->trace, code->file) : NULL;
-	y = trace_get_file(b->trace, file);
-	return x && y && strcmp(x->path, y->path) == 0;
-}
-
-struct reduction {
-	struct builder *b;
-	double *left; /* of each line's time, as a part of it */
-};
-
-static void reduce(struct reduction *r, uint32_t file, int32_t line, uint64_t ns)
-{
-	const struct profile_line *lines = r->b->profile.lines;
-	uint32_t hash = place_hash(r->b->trace, file, line);
-
-	HASH_INDEX_FOR_EACH(&r->b->places, hash, at, id)
-	{
-		if (is_place(r->b, &lines[id], file, line) && lines[id].sums.ns > 0)
-			r->left[id] -= (double)ns / lines[id].sums.ns;
-	}
-}
-
-static void take_wait(struct reduction *r, const struct trace_wait *w)
-{
-	struct profile_line *lines = r->b->profile.lines;
-	uint32_t hash = place_hash(r->b->trace, w->kind.file, w->kind.line);
-
-	if (w->kind.state == WAIT_FOR_CPU)
-		return;
-	if (w->kind.idle) {
-		reduce(r, w->kind.file, w->kind.line, w->total_ns);
-		return;
-	}
-	HASH_INDEX_FOR_EACH(&r->b->places, hash, at, id)
-	{
-		if (!is_place(r->b, &lines[id], w->kind.file, w->kind.line))
-			continue;
-		lines[id].sums.wait_ns += (double)w->total_ns;
-		lines[id].sums.n_waits += w->n;
-		if ((double)w->longest_ns > lines[id].sums.longest_wait_ns)
-			lines[id].sums.longest_wait_ns = (double)w->longest_ns;
-	}
-}
-
-static void index_places(struct reduction *r)
-{
-	const struct profile *p = &r->b->profile;
-
-	for (size_t i = 0; i < p->n_lines; i++) {
-		const struct trace_code *code = NULL;
-
-		r->left[i] = 1;
-		if (p->lines[i].function != PROFILE_NONE)
-			code = trace_get_code(r->b->trace, p->functions[p->lines[i].function].code);
-		if (code)
-			hash_index_add(&r->b->places,
-				       place_hash(r->b->trace, code->file, p->lines[i].line),
-				       (uint32_t)i);
-	}
-}
-
-/* @lines  the sums of the index */
-static int leave_out(struct builder *b, const struct trace_line *lines, size_t n_lines)
-{
-	struct profile *p = &b->profile;
-	auto_free double *left = xcalloc(p->n_lines + 1, sizeof(*left));
-	auto_free struct trace_wait *waits = NULL;
-	struct reduction reduction = {.b = b, .left = left};
-	size_t n_waits = 0;
-	int r = trace_sum_waits(b->trace, &waits, &n_waits);
-
-	index_places(&reduction);
-	for (size_t i = 0; i < n_lines; i++) {
-		if (lines[i].ready_ns)
-			reduce(&reduction, lines[i].file, lines[i].line, lines[i].ready_ns);
-	}
-	for (size_t i = 0; i < n_waits; i++)
-		take_wait(&reduction, &waits[i]);
-	for (size_t i = 0; i < p->n_lines; i++)
-		scale(&p->lines[i].sums, left[i] > 0 ? left[i] : 0);
-	return r;
-}
-
 /* --- the whole --- */
 
 static int compare_lines(const void *a, const void *b)
@@ -416,11 +355,26 @@ static void gather(struct profile *p)
 		f->sums.ns += l->sums.ns;
 		f->sums.wait_ns += l->sums.wait_ns;
 		f->sums.n_waits += l->sums.n_waits;
+		f->sums.outside_ns += l->sums.outside_ns;
 		if (l->sums.longest_wait_ns > f->sums.longest_wait_ns)
 			f->sums.longest_wait_ns = l->sums.longest_wait_ns;
 		for (size_t s = 0; s < PROFILE_SLICES; s++)
 			f->sums.slice_ns[s] += l->sums.slice_ns[s];
 	}
+}
+
+static double cut_part(struct trace *t, uint64_t n_looks)
+{
+	uint64_t n_cut = 0;
+
+	for (unsigned i = 0; i < N_CUT_REASONS; i++) {
+		auto_free char *name = xasprintf(COUNTER_CUT "%s", cut_reason_name(i));
+		uint64_t n = 0;
+
+		trace_counter(t, name, &n);
+		n_cut += n < n_looks ? n : n_looks;
+	}
+	return n_looks ? fmin((double)n_cut / (double)n_looks, 1) : 0;
 }
 
 /* By the sums of the index. */
@@ -438,6 +392,7 @@ static int measure_interval(struct builder *b, const struct trace_line *lines, s
 	if (running_ns > 0)
 		b->profile.starved = ready_ns / (running_ns + ready_ns);
 	r_looks = trace_counter(b->trace, COUNTER_SNAPSHOTS, &n_looks);
+	b->profile.cut = cut_part(b->trace, n_looks);
 	if (n_looks && running_ns > 0)
 		b->profile.interval_ns = running_ns / (double)n_looks;
 	return r < 0 ? r : r_looks;
@@ -457,7 +412,7 @@ static int build(struct builder *b)
 	error = error < 0 ? error : r;
 	r = trace_each_block(b->trace, on_block, b);
 	error = error < 0 ? error : r;
-	r = leave_out(b, lines, n_lines);
+	r = profile_leave_out(&b->profile, b->trace, lines, n_lines);
 	return error < 0 ? error : r;
 }
 
@@ -476,12 +431,14 @@ int profile_new(struct trace *t, struct profile **ret)
 	unpacker_free(b->unpacker);
 	hash_index_done(&b->function_index);
 	hash_index_done(&b->line_index);
-	hash_index_done(&b->places);
+	hash_index_done(&b->call_index);
 	free(b->functions_left);
 	free(b->lines_left);
 	free(b->callers);
+	free(b->last_callers);
 	free(b->line_of);
 	free(b->stack);
+	free(b->began_ns);
 	return r < 0 ? r : b->profile.n_lost_blocks ? -EBADMSG : 0;
 }
 
@@ -496,5 +453,6 @@ void profile_free(struct profile *p)
 		return;
 	free(p->functions);
 	free(p->lines);
+	free(p->calls);
 	free(p);
 }

@@ -27,13 +27,22 @@ struct trace;
  */
 struct profile_sums {
 	double ns;
-	uint64_t n;	       /* of a function: its calls; of a line: how often it was entered */
-	uint64_t n_unsure;     /* soon after the one before: more of these were not seen */
+	uint64_t n;	   /* of a function: its calls; of a line: how often it was entered */
+	uint64_t n_unsure; /* soon after the one before: more of these were not seen */
+	/* Of a function: calls of which both begin and end were seen, calls from them included. */
+	uint64_t n_whole;
+	double whole_ns;
 	uint32_t slices_begun; /* a bit for each slice in which there was one, or a soon one */
 	/* Waits for something of a millisecond or more, without idle ones: these are exact. */
 	double wait_ns;
 	uint64_t n_waits;
 	double longest_wait_ns;
+	/*
+	 * Of all waits, without idle ones: for files and page faults, or, where no reason is known
+	 * of any, all. How long they are depends on who else uses the disk more than on the
+	 * program.
+	 */
+	double outside_ns;
 	double slice_ns[PROFILE_SLICES];
 	uint32_t slice_n[PROFILE_SLICES];
 };
@@ -55,15 +64,23 @@ struct profile_function {
 	struct profile_sums sums;
 };
 
+/* That one function was seen to call another one. */
+struct profile_call {
+	uint32_t caller, callee;
+};
+
 struct profile {
 	struct profile_function *functions;
 	size_t n_functions;
 	struct profile_line *lines; /* by function, then by number */
 	size_t n_lines;
+	struct profile_call *calls; /* each pair once, in no order */
+	size_t n_calls;
 	double observed_ns; /* all threads together */
 	double interval_ns; /* between two looks at a running thread, on average; 0: not known */
 	/* Of the time in which threads could have run, the part in which others had the CPU. */
 	double starved;
+	double cut; /* the part of the looks that did not see the innermost frames */
 	uint64_t n_lost_blocks;
 };
 

@@ -22,6 +22,7 @@ struct program {
 	const char *source;
 	int32_t main_line;
 	unsigned n_turns;
+	unsigned main_us; /* before each of them, main's; 0: 50 */
 	struct part parts[N_FUNCTIONS];
 };
 
@@ -81,7 +82,7 @@ static char *write_program(const char *name, const struct program *p)
 
 			if (!part->us)
 				continue;
-			now_ns += 50 * NS_PER_US;
+			now_ns += (p->main_us ? p->main_us : 50) * NS_PER_US;
 			put_stack(w, 1, now_ns, 1, FRAMES({i + 2, part->line}), 1);
 			now_ns +=
 			    (part->us - part->jitter_us + jitter(part->jitter_us)) * NS_PER_US;
@@ -286,6 +287,74 @@ START_TEST(many_calls_say_more)
 }
 END_TEST
 
+START_TEST(a_change_by_1_3_of_many_calls)
+{
+	struct program slow = before;
+	auto_pair struct pair p = {0};
+
+	slow.n_turns = 2000;
+	slow.parts[0].us = 3900;
+	compare_programs(&before, &slow, &p);
+	assert_only(&p, DIFF_SLOWER, "parse", 1.3, 5, 5);
+}
+END_TEST
+
+/* As on a machine where others had the other half of the core. */
+START_TEST(all_slower_is_the_machine)
+{
+	struct program slow = before;
+	auto_pair struct pair p = {0};
+
+	for (size_t i = 0; i < N_FUNCTIONS; i++) {
+		slow.parts[i].us = slow.parts[i].us * 8 / 5;
+		slow.parts[i].jitter_us = slow.parts[i].jitter_us * 8 / 5;
+	}
+	compare_programs(&before, &slow, &p);
+	ck_assert_double_eq_tol(p.diff->common_factor, 1.6, 0.1);
+	ck_assert_uint_eq(p.diff->n_functions, 0);
+	ck_assert_uint_eq(p.diff->n_lines, 0);
+}
+END_TEST
+
+START_TEST(all_slower_by_more_is_not)
+{
+	struct program slow = before;
+	auto_pair struct pair p = {0};
+
+	for (size_t i = 0; i < N_FUNCTIONS; i++)
+		slow.parts[i].us *= 3;
+	compare_programs(&before, &slow, &p);
+	ck_assert_uint_eq(p.diff->n_functions, 3);
+}
+END_TEST
+
+/* Looks that see less deep give a function's time to its caller. */
+START_TEST(what_cut_looks_move_has_not_changed)
+{
+	static const char half_are_cut[] =
+	    "UPDATE counters SET value = (SELECT value / 2 FROM counters WHERE name = 'snapshots')"
+	    " WHERE name = 'cut.torn'";
+	struct program cut = before;
+	auto_free char *old_path = write_program("old", &before), *new_path = NULL;
+	auto_pair struct pair q = {0};
+	struct pair p = {0};
+
+	cut.main_us = 1050;
+	cut.parts[0].us -= 2000;
+	new_path = write_program("new", &cut);
+	set_first_lines(old_path, OLD_FIRST);
+	set_first_lines(new_path, OLD_FIRST);
+	compare(old_path, new_path, &p);
+	ck_assert_uint_eq(p.diff->n_functions, 1);
+	ck_assert_int_eq(p.diff->functions[0].change, DIFF_FASTER);
+	pair_done(&p);
+	set_first_lines(new_path, half_are_cut);
+	compare(old_path, new_path, &q);
+	ck_assert_uint_eq(q.diff->n_functions, 0);
+	ck_assert_uint_eq(q.diff->n_lines, 0);
+}
+END_TEST
+
 START_TEST(less_than_an_interval_says_nothing)
 {
 	struct program slow = before;
@@ -343,6 +412,8 @@ START_TEST(files_are_the_same_by_their_last_components)
 	    {"/x/db.py", "db.py", 1},
 	    {"/x/a.py", "/x/b.py", 0},
 	    {"", "/x", 0},
+	    {"/a/html/__init__.py", "/a/json/__init__.py", 0},
+	    {"/a/html/__init__.py", "/b/html/__init__.py", 2},
 	};
 
 	ck_assert_uint_eq(diff_common_components(cases[_i].a, cases[_i].b), cases[_i].n);
@@ -477,9 +548,13 @@ int main(void)
 	tcase_add_test(tc, all_lines_are_those_of_a_module);
 	tcase_add_test(tc, few_calls_say_little);
 	tcase_add_test(tc, many_calls_say_more);
+	tcase_add_test(tc, a_change_by_1_3_of_many_calls);
+	tcase_add_test(tc, all_slower_is_the_machine);
+	tcase_add_test(tc, all_slower_by_more_is_not);
+	tcase_add_test(tc, what_cut_looks_move_has_not_changed);
 	tcase_add_test(tc, less_than_an_interval_says_nothing);
 	tcase_add_test(tc, figures_are_those_of_a_ratio_estimator);
-	tcase_add_loop_test(tc, files_are_the_same_by_their_last_components, 0, 7);
+	tcase_add_loop_test(tc, files_are_the_same_by_their_last_components, 0, 9);
 	tcase_add_loop_test(tc, lines_are_matched_as_by_diff, 0, 8);
 	tcase_add_test(tc, functions_end_by_their_indentation);
 	tcase_add_loop_test(tc, damage_does_no_harm, 0, 13);

@@ -76,23 +76,23 @@ class Diff(unittest.TestCase):
                          [("gone", "old_only"), ("new", "new_only"), ("slower", "store")])
         store = found["functions"][0]
         self.assertEqual(store["function"], "store")
-        # It sleeps 30 ms in place of 10, and on a busy machine each time longer.
+        # It sleeps 100 ms in place of 10, and on a busy machine each time longer: by less.
         self.assertGreater(store["factor"], 1.25)
-        self.assertLess(store["factor"], 4)
+        self.assertLess(store["factor"], 14)
         # The first and the last call of a recording can be cut off.
         self.assertGreater(store["old"]["average_ns"], 9e6)
-        self.assertGreater(store["new"]["average_ns"], 27e6)
+        self.assertGreater(store["new"]["average_ns"], 90e6)
         self.assertGreater(store["factor"], store["threshold"])
         self.assertEqual(store["by"], "calls")
 
     def test_the_line_though_it_moved_and_changed(self):
         found = self.diff("old", "new")
         line = [line for line in found["lines"] if line["change"] == "slower"]
-        self.assertEqual([item["source"] for item in line], ["time.sleep(0.03)"])
+        self.assertEqual([item["source"] for item in line], ["time.sleep(0.1)"])
         texts = [pathlib.Path(line[0][side]["file"]).read_text().splitlines()
                  for side in ("old", "new")]
         self.assertEqual(texts[0][line[0]["old"]["line"] - 1].strip(), "time.sleep(0.01)")
-        self.assertEqual(texts[1][line[0]["new"]["line"] - 1].strip(), "time.sleep(0.03)")
+        self.assertEqual(texts[1][line[0]["new"]["line"] - 1].strip(), "time.sleep(0.1)")
         self.assertNotEqual(line[0]["old"]["line"], line[0]["new"]["line"])
 
     def test_the_other_way_round(self):
@@ -111,7 +111,7 @@ class Diff(unittest.TestCase):
             table = answer.stdout.split("\n\n", 1)[1]
             self.assertEqual([line for line in table.splitlines() if len(line) > width], [])
         self.assertRegex(answer.stdout, r"(?m)^slower .* server\.py:\d+ +store$")
-        self.assertRegex(answer.stdout, r"(?m)^slower .* time\.sleep\(0\.03\)$")
+        self.assertRegex(answer.stdout, r"(?m)^slower .* time\.sleep\(0\.1\)$")
         text = run("-l", "1", self.traces["old"], self.traces["new"]).stdout
         self.assertIn("... and 2 more functions (--num-items)", text)
 

@@ -27,7 +27,7 @@ def compute(n):
 
 
 def store():
-    time.sleep(0.03)
+    time.sleep(0.1)
 
 
 def new_only():
