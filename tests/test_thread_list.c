@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define THREADS_MAX 16
+#define VISITS_MAX  32
 
 static struct {
 	pthread_t thread;
@@ -20,7 +21,7 @@ static unsigned n_threads;
 static pthread_barrier_t started;
 static pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER; /* held: they stay */
 
-static uint32_t visited[2 * THREADS_MAX];
+static uint32_t visited[VISITS_MAX];
 static unsigned n_visited;
 
 static void *stay(void *arg)
@@ -72,7 +73,7 @@ static int note(void *arg, int task_fd, uint32_t tid)
 	unsigned *n_to_start = arg;
 
 	ck_assert_int_ge(task_fd, 0);
-	ck_assert_uint_lt(n_visited, 2 * THREADS_MAX);
+	ck_assert_uint_lt(n_visited, VISITS_MAX);
 	visited[n_visited++] = tid;
 	if (*n_to_start) {
 		--*n_to_start;
