@@ -17,6 +17,9 @@
 /* Registers 3 and 6 (%rbp, which is kept), and the stack pointer. */
 #define REGS (UINT64_C(1) << 3 | UINT64_C(1) << 6 | UINT64_C(1) << usdt_stack_pointer(USDT_MACHINE))
 
+/* A header, five words, three registers. */
+#define RECORD_BYTES (sizeof(struct perf_event_header) + 64)
+
 static struct line_writer writers[N_RINGS];
 static struct line_rings *rings;
 static struct line_sample sample;
@@ -198,7 +201,7 @@ START_TEST(a_full_ring_is_told)
 		n_in += what.time_ns++ > 0;
 	what.time_ns++;
 	ck_assert(!line_writer_sample(&writers[0], &what));
-	ck_assert_uint_eq(n_in, BYTES / (sizeof(struct perf_event_header) + 40 + 3 * 8));
+	ck_assert_uint_eq(n_in, BYTES / RECORD_BYTES);
 	ck_assert_uint_eq(next_time(ALL), 1);
 	ck_assert_uint_eq(next_time(ALL), 2);
 	what.time_ns = 500;
