@@ -128,8 +128,9 @@ static struct exact_thread *need_thread(struct sampler *s, const struct line_sam
 
 void sampler_exact_add(struct sampler *s, struct track *t)
 {
+	/* What it did already may not have been taken yet. */
 	if (s->exact && s->exact->source->is_inherited)
-		sampler_told_begin(s, t, PROVENANCE_EXACT, clock_monotonic_ns());
+		sampler_told_begin(s, t, PROVENANCE_EXACT, s->exact->last_ns);
 }
 
 void sampler_exact_forget(struct sampler *s, const struct track *t)
