@@ -103,6 +103,8 @@ void exact_lose_sync(struct sampler *s, struct exact_thread *th, uint64_t time_n
 		sampler_told_end(s, th->track, time_ns);
 	th->is_synced = false;
 	exact_sync_begin(th);
+	/* A look that is on its way does not count: what came since it began is not known. */
+	th->is_met_full = true;
 }
 
 /*
