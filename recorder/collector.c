@@ -17,6 +17,7 @@
 #include "common/xalloc.h"
 #include "recorder/accounts.h"
 #include "recorder/collector_private.h"
+#include "recorder/exact/trace_fs.h"
 #include "recorder/wait_host.h"
 #include "recorder/notify.h"
 
@@ -387,6 +388,7 @@ static int set_up(struct collector *c)
 		return -ENOMEM;
 	}
 	set_up_events(c);
+	trace_fs_clean();
 	diag_fd = notify_take_descriptor(NOTIFY_SOCKET_DIAG);
 	if (diag_fd < 0)
 		diag_fd = -1;

@@ -75,6 +75,19 @@ def semaphore_addresses_of_new():
     return list(semaphores().values()) if is_fixed else []
 
 
+def definitions(pid):
+    """Probes that this process has defined; wherever tracefs is, or from a mount of our own."""
+    path = pathlib.Path("/sys/kernel/tracing/uprobe_events")
+    if path.exists():
+        text = path.read_text(encoding="ascii")
+    else:
+        text = subprocess.run(
+            ["unshare", "--mount", "sh", "-c",
+             "mount -t tracefs none /sys/kernel/tracing && cat /sys/kernel/tracing/uprobe_events"],
+            capture_output=True, text=True, check=True).stdout
+    return re.findall(rf"p:trackexec/p{pid}_\d+", text)
+
+
 def interpreter_without_probes(test):
     for python in interpreters():
         if python.version >= (3, 12) and python.root is None:
@@ -199,8 +212,10 @@ class RecordTest(unittest.TestCase):
         recorder = self.begin(program)
         program.work()
         self.assertTrue(all(semaphore_values(program.pid).values()))
+        self.assertEqual(len(definitions(recorder.pid)), 3)
         self.finish(recorder)
         self.assertEqual(set(semaphore_values(program.pid).values()), {0})
+        self.assertEqual(definitions(recorder.pid), [])
 
         # Before it begins, a busy machine may pause the recorder.
         self.assertEqual(set(info(self.trace)["gaps_by_reason"]) - {"recorder-paused"}, set())
@@ -222,6 +237,12 @@ class RecordTest(unittest.TestCase):
         recorder.wait()
         wait_until(lambda: set(semaphore_values(program.pid).values()) == {0}, "no probes are left")
         program.work()
+        # What it defined is in no process any more; who comes next removes that, too.
+        program = self.program(1)
+        self.trace = self.folder / "next"
+        following = self.begin(program)
+        self.assertEqual(definitions(recorder.pid), [])
+        self.finish(following)
 
     def test_another_program_is_recorded_too(self):
         program = self.program(3)
@@ -346,9 +367,32 @@ class CollectorExactTest(CollectorTest):
         self.collector.wait_recorded(program.pid)
         wait_until(lambda: self.mode(program.pid) == "exact", "exact mode")
         program.work()
+        killed = self.collector.pid
         self.collector.kill_all()
         wait_until(lambda: set(semaphore_values(program.pid).values()) == {0}, "no probes are left")
         program.work()
+        self.collector.start()
+        self.assertEqual(definitions(killed), [])
+        wait_until(lambda: self.mode(program.pid) == "exact", "exact mode again")
+        program.work()
+        self.assertEqual(self.collector.session(program.pid)["probe_events_lost"], 0)
+        self.collector.stop()
+        self.assertEqual(set(semaphore_values(program.pid).values()), {0})
+
+    def test_killed_while_it_is_on_for_a_while(self):
+        program = self.program(20)
+        self.start_with_root()
+        session, = self.collector.wait_recorded(program.pid)
+        self.assertEqual(self.exact("on", session["name"]).returncode, 0)
+        killed = self.collector.pid
+        self.assertEqual(len(definitions(killed)), 3)
+        self.collector.kill_all()
+        wait_until(lambda: set(semaphore_values(program.pid).values()) == {0}, "no probes are left")
+        # The one that is started instead does not go on with it, and cleans up.
+        self.collector.start()
+        self.assertEqual(definitions(killed), [])
+        self.collector.wait_recorded(program.pid)
+        self.assertEqual(self.mode(program.pid), "observed")
 
     def test_interpreter_without_probes(self):
         program = self.program(3, python=interpreter_without_probes(self))
