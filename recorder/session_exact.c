@@ -5,8 +5,6 @@
  * when the time is over, nobody wants it any more, or the session ends.
  */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +15,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/xalloc.h"
+#include "recorder/exact/line_endings.h"
 #include "recorder/exact/line_handover.h"
 #include "recorder/session_private.h"
 
@@ -26,34 +25,10 @@
 struct lines_look {
 	struct session *session; /* NULL: nobody waits for it any more */
 	struct held_target *target;
+	struct line_endings *endings;
 	struct line_request request;
 	struct line_events *events;
 };
-
-static void *free_events(void *arg)
-{
-	line_events_free(arg);
-	return NULL;
-}
-
-/* It takes the kernel a while to be sure that nobody is in a probe. Not for the event loop. */
-static void free_events_elsewhere(struct line_events *events)
-{
-	pthread_t thread;
-	sigset_t all, old;
-	int r;
-
-	if (!events)
-		return;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, free_events, events);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r == 0)
-		pthread_detach(thread);
-	else
-		line_events_free(events);
-}
 
 static void note_exact_error(struct session *s, const char *text)
 {
@@ -100,12 +75,13 @@ static void done(void *arg, int result)
 	log_info("%s: process %d: exact mode: each line is recorded", s->name, (int)s->pid);
 }
 
-/* When nobody took the events, they end in the thread that frees them. */
+/* When nobody took the events, they end. */
 static void discard(void *arg)
 {
 	struct lines_look *look = arg;
 
-	free_events_elsewhere(look->events);
+	line_endings_add(look->endings, look->events);
+	line_endings_unref(look->endings);
 	held_target_unref(look->target);
 	free(look);
 }
@@ -120,6 +96,7 @@ static void open_lines(struct session *s)
 	look = xcalloc(1, sizeof(*look));
 	look->session = s;
 	look->target = held_target_ref(s->target);
+	look->endings = line_endings_ref(s->ops->line_endings);
 	look->request = s->exact.request;
 	if (look_submit(s->ops->looks, &ops, look, clock_monotonic_ns() + LOOK_NS) == 0) {
 		s->exact.look = look;
@@ -202,7 +179,7 @@ static void end(struct session *s)
 		ask_shim(s, false);
 	if (!s->exact.events)
 		return;
-	free_events_elsewhere(steal_ptr(s->exact.events));
+	line_endings_add(s->ops->line_endings, steal_ptr(s->exact.events));
 	if (s->worker.sock >= 0)
 		line_handover_send(s->worker.sock, NULL);
 	log_info("%s: process %d: exact mode is over", s->name, (int)s->pid);

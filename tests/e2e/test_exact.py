@@ -376,7 +376,9 @@ class CollectorExactTest(CollectorTest):
         wait_until(lambda: self.mode(program.pid) == "exact", "exact mode again")
         program.work()
         self.assertEqual(self.collector.session(program.pid)["probe_events_lost"], 0)
+        stopped = self.collector.pid
         self.collector.stop()
+        self.assertEqual(definitions(stopped), [])
         self.assertEqual(set(semaphore_values(program.pid).values()), {0})
 
     def test_killed_while_it_is_on_for_a_while(self):
