@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/support/own_probe.h"
+
 static int ends[2];
 static struct line_ring_fds rings;
 static unsigned before;
@@ -168,34 +170,6 @@ START_TEST(the_number_of_cpus_changes_on_the_way)
 }
 END_TEST
 
-/* --- real ones, of this process --- */
-
-/* A probe at main(), which is in what is mapped for execution; without a semaphore. */
-static int open_real(struct line_events **ret)
-{
-	struct line_request request = {.regs = 1, .n_probes = 1};
-	auto_identity struct identity id = IDENTITY_NONE;
-	uint64_t here = (uint64_t)(uintptr_t)&open_real, offset = 0;
-	char line[1024];
-	FILE *maps = fopen("/proc/self/maps", "re");
-
-	ck_assert_ptr_nonnull(maps);
-	while (fgets(line, sizeof(line), maps) && !request.map_end) {
-		unsigned long start, end, at;
-
-		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &at) == 3 && here >= start &&
-		    here < end) {
-			request.map_start = start;
-			request.map_end = end;
-			offset = at;
-		}
-	}
-	fclose(maps);
-	request.probes[0].offset = offset + (here - request.map_start);
-	ck_assert_int_eq(identity_open(getpid(), &id), 0);
-	return line_events_open(&id, &request, ret);
-}
-
 static void *send_all(void *arg)
 {
 	line_handover_send(ends[0], arg);
@@ -206,10 +180,11 @@ static void *send_all(void *arg)
 /* One thread opens and sends them, as the attacher does, another one takes them. */
 START_TEST(real_ones_arrive_and_end)
 {
+	struct line_request request = own_probe_request();
 	struct line_events *events = NULL;
 	pthread_t sender;
 	struct message m;
-	int r = open_real(&events);
+	int r = own_probe_open(&request, &events);
 
 	if (r < 0) {
 		fprintf(stderr, "skipped: no probes here: %s\n", strerror(-r));

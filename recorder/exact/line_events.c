@@ -359,6 +359,30 @@ static int check_places(const struct line_request *request, const struct mapping
 	return 0;
 }
 
+/*
+ * What a compiler leaves where a probe is does nothing. Notes can be wrong (of a program that was
+ * rearranged after it was linked, say), and a breakpoint within an instruction would make another
+ * one of it.
+ */
+static bool is_nop(int image_fd, uint64_t offset)
+{
+#if defined(__aarch64__)
+	static const uint8_t nops[][5] = {{0x1f, 0x20, 0x03, 0xd5}};
+	static const size_t lens[] = {4};
+#else
+	static const uint8_t nops[][5] = {{0x90}, {0x0f, 0x1f, 0x44, 0x00, 0x00}};
+	static const size_t lens[] = {1, 5};
+#endif
+	uint8_t found[5] = {0};
+	ssize_t n = pread(image_fd, found, sizeof(found), (off_t)offset);
+
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		if (n >= (ssize_t)lens[i] && memcmp(found, nops[i], lens[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Open the file, if all that is asked for is in what is mapped of it for execution. */
 static int check_request(struct line_events *e, const struct identity *id)
 {
@@ -381,7 +405,13 @@ static int check_request(struct line_events *e, const struct identity *id)
 	if (r < 0)
 		return r;
 	e->image_fd = target_open_image(id, request->map_start, request->map_end);
-	return e->image_fd < 0 ? e->image_fd : 0;
+	if (e->image_fd < 0)
+		return e->image_fd;
+	for (unsigned i = 0; i < request->n_probes; i++) {
+		if (!is_nop(e->image_fd, request->probes[i].offset))
+			return -EINVAL;
+	}
+	return 0;
 }
 
 int line_events_open(const struct identity *id, const struct line_request *request,
@@ -431,6 +461,11 @@ void line_events_explain(int status, char *buf, size_t size)
 			 "this kernel has no probes with semaphores for processes (%s): it needs "
 			 "Linux 4.20 with CONFIG_UPROBE_EVENTS",
 			 strerror(-status));
+		break;
+	case -EINVAL:
+		snprintf(buf, size,
+			 "what its interpreter's file says of the probes cannot be true: they are "
+			 "not set");
 		break;
 	case -E2BIG:
 		snprintf(buf, size, "it has too many threads, on a machine with that many CPUs");

@@ -60,7 +60,7 @@ struct line_events;
 
 /*
  * Open them for all threads that there are, and for those to come. What is asked for is checked:
- * places must be in what the mapping shows of the file.
+ * places must be in what the mapping shows of the file, and hold what a probe leaves there (a nop).
  * Returns 0; -EACCES or -EPERM when that is not allowed; -ENOENT or -ENOSYS when the kernel has no
  * uprobes; -EINVAL for a request that makes no sense; -E2BIG for too many threads; -ESRCH; or
  * another negative errno.

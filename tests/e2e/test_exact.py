@@ -36,15 +36,19 @@ def why_not():
     return None if semaphores() else f"{PYTHON} has no probe python:line"
 
 
+def notes_text():
+    try:
+        return subprocess.run(["readelf", "-n", PYTHON], capture_output=True, text=True,
+                              check=False).stdout
+    except FileNotFoundError:
+        return ""
+
+
 def semaphores():
     """Addresses in the file, by name of the probe."""
-    try:
-        notes = subprocess.run(["readelf", "-n", PYTHON], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return {}
     found = {}
     for name, address in re.findall(r"Provider: python\s+Name: (\S+)\s+.*Semaphore: (0x[0-9a-f]+)",
-                                    notes.stdout):
+                                    notes_text()):
         if name in ("line", "function__entry", "function__return"):
             found[name] = int(address, 16)
     return found
@@ -298,6 +302,24 @@ class RecordTest(unittest.TestCase):
         program.end()
         _, errors = recorder.communicate(timeout=DEADLINE_S)
         self.assertEqual(recorder.returncode, 0, errors)
+
+    def test_notes_that_lie(self):
+        """A probe there would make another instruction of the one that is there."""
+        place, = (place for name, place in re.findall(
+            r"Name: (\S+)\s+Location: (0x[0-9a-f]+)", notes_text()) if name == "line")
+        elf = pathlib.Path(PYTHON).read_bytes()
+        notes = elf.index(b"stapsdt\0")
+        at = elf.index(struct.pack("<Q", int(place, 16)), notes)
+        lying = self.folder / "python3.11"
+        lying.write_bytes(elf[:at] + struct.pack("<Q", int(place, 16) + 1) + elf[at + 8:])
+        lying.chmod(0o755)
+        program = self.program(20, python=str(lying))
+        recorder = self.record(program.pid)
+        _, errors = recorder.communicate(timeout=DEADLINE_S)
+        self.assertEqual(recorder.returncode, 1, errors)
+        self.assertIn("cannot be true", errors)
+        self.assertEqual(definitions(recorder.pid), [])
+        program.work()
 
     def test_interpreter_without_probes(self):
         program = self.program(3, python=interpreter_without_probes(self))
