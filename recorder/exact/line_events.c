@@ -449,8 +449,8 @@ void line_events_explain(int status, char *buf, size_t size)
 	case -EACCES:
 	case -EPERM:
 		snprintf(buf, size,
-			 "probes in a process are not permitted (%s): the recorder needs "
-			 "CAP_PERFMON, or root",
+			 "probes in a process are not permitted (%s): the recorder needs root, or "
+			 "CAP_PERFMON and a tracefs to which it may write (/sys/kernel/tracing)",
 			 strerror(-status));
 		break;
 	case -ENOENT:

@@ -3,6 +3,8 @@
 """Exact mode: each line that sys.settrace() tells, in its order; and nothing is left of it after."""
 
 import collections
+import ctypes
+import errno
 import json
 import os
 import pathlib
@@ -34,6 +36,26 @@ def why_not():
     if not os.path.exists(PYTHON):
         return f"there is no {PYTHON}"
     return None if semaphores() else f"{PYTHON} has no probe python:line"
+
+
+# Run a program so; the mounts are its own.
+WITHOUT_TRACEFS = ("unshare", "--mount", "sh", "-c",
+                   "umount -q -l /sys/kernel/tracing /sys/kernel/debug; exec \"$@\"", "sh")
+WITH_TRACEFS = ("unshare", "--mount", "sh", "-c",
+                "mount -t tracefs none /sys/kernel/tracing && exec \"$@\"", "sh",
+                "setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin")
+
+
+def deny_mounts():
+    """The program cannot mount a tracefs of its own in the way in which the recorder does that."""
+    allow, no_permission = 0x7fff0000, 0x00050000 | errno.EPERM
+    lib = ctypes.CDLL("libseccomp.so.2")
+    lib.seccomp_init.restype = ctypes.c_void_p
+    rules = ctypes.c_void_p(lib.seccomp_init(ctypes.c_uint32(allow)))
+    number = lib.seccomp_syscall_resolve_name(b"fsopen")
+    if lib.seccomp_rule_add(rules, ctypes.c_uint32(no_permission), number, 0) or \
+            lib.seccomp_load(rules):
+        raise OSError("no seccomp")
 
 
 def notes_text():
@@ -186,17 +208,18 @@ class RecordTest(unittest.TestCase):
         self.addCleanup(program.process.kill)
         return program
 
-    def record(self, pid, *options):
-        process = subprocess.Popen([TRACKEXEC, "record", "--mode", "exact", "--output",
-                                    str(self.trace), *options, "--pid", str(pid)],
-                                   stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    def record(self, pid, prefix=(), **popen):
+        process = subprocess.Popen([*prefix, TRACKEXEC, "record", "--mode", "exact", "--output",
+                                    str(self.trace), "--pid", str(pid)],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   **popen)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
 
-    def begin(self, program):
-        recorder = self.record(program.pid)
+    def begin(self, program, **options):
+        recorder = self.record(program.pid, **options)
         wait_until(lambda: all(semaphore_values(program.pid).values()), "probes are set")
         wait_until(lambda: (self.trace / "trace.db").exists(), "a trace")
         # Its thread waits: this is the first thing that is told.
@@ -206,12 +229,17 @@ class RecordTest(unittest.TestCase):
         recorder.send_signal(signal.SIGINT)
         _, errors = recorder.communicate(timeout=DEADLINE_S)
         self.assertEqual(recorder.returncode, 0, errors)
+        return errors
 
-    def test_each_line_in_order(self):
+    def expected(self, rounds=ROUNDS):
         told = self.folder / "told"
-        traced = Program(trace=told)
+        traced = Program(rounds, trace=told)
         traced.work()
         traced.end()
+        return expected_states(told)
+
+    def test_each_line_in_order(self):
+        expected = self.expected()
         program = self.program()
         recorder = self.begin(program)
         program.work()
@@ -223,7 +251,7 @@ class RecordTest(unittest.TestCase):
 
         # Before it begins, a busy machine may pause the recorder.
         self.assertEqual(set(info(self.trace)["gaps_by_reason"]) - {"recorder-paused"}, set())
-        expected, recorded = expected_states(told), recorded_states(self.trace)
+        recorded = recorded_states(self.trace)
         self.assertEqual(len(recorded), len(expected))
         self.assertGreater(len(expected[0]), 200000)
         for wanted, found in zip(expected, recorded):
@@ -233,6 +261,32 @@ class RecordTest(unittest.TestCase):
         for i, (a, b) in enumerate(zip(wanted, found)):
             self.assertEqual(a, b, f"event {i}; before it {wanted[max(0, i - 3):i]}")
         self.assertEqual(len(wanted), len(found))
+
+    def test_without_tracefs(self):
+        """Threads that start later are looked at only, and that is said."""
+        expected = self.expected(100)
+        program = self.program(100)
+        recorder = self.begin(program, prefix=WITHOUT_TRACEFS, preexec_fn=deny_mounts)
+        program.work()
+        self.assertIn("only looked at", self.finish(recorder))
+        self.assertEqual(set(semaphore_values(program.pid).values()), {0})
+        recorded = recorded_states(self.trace)
+        self.assert_same(expected[0], recorded[0])
+        kinds = info(self.trace)["transitions_by_provenance"]
+        self.assertGreater(kinds["exact"], 1000)
+
+    def test_with_tracefs_but_few_capabilities(self):
+        """As the collector's unit has it."""
+        expected = self.expected(100)
+        program = self.program(100)
+        recorder = self.begin(program, prefix=WITH_TRACEFS)
+        program.work()
+        self.finish(recorder)
+        self.assertEqual(set(semaphore_values(program.pid).values()), {0})
+        recorded = recorded_states(self.trace)
+        self.assertEqual(len(recorded), len(expected))
+        for wanted, found in zip(expected, recorded):
+            self.assert_same(wanted, found)
 
     def test_killed_recorder_leaves_nothing(self):
         program = self.program(10)
