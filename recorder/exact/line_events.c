@@ -327,11 +327,12 @@ static int open_thread_probe(struct line_events *e, uint32_t tid, unsigned probe
 static int open_thread(void *arg, int task_fd, uint32_t tid)
 {
 	struct line_events *e = arg;
+	size_t max = e->trace_fs >= 0 ? LINE_EVENTS_MAX : LINE_EVENTS_PMU_MAX;
 	size_t n = (size_t)e->n_cpus * e->request->n_probes;
 	int r = 0;
 
 	(void)task_fd;
-	if (e->n_fds + n > LINE_EVENTS_MAX)
+	if (e->n_fds + n > max)
 		return -E2BIG;
 	if (!e->has_rings)
 		r = make_rings(e, tid);
