@@ -326,9 +326,16 @@ static uint64_t spent_ns(const struct collector *c)
 	return (uint64_t)(percent / 100 * 1e9);
 }
 
+/* To tell a worker wakes it up, and what it uses is never as even as that. */
+static bool is_worth_telling(double rate_hz, double told_hz)
+{
+	return rate_hz < 0.95 * told_hz || rate_hz > 1.1 * told_hz;
+}
+
 void collector_tick(struct collector *c)
 {
 	auto_free struct budget_target *budget = xcalloc(c->n_recorded + 1, sizeof(*budget));
+	double told_hz;
 	uint64_t now_ns = clock_monotonic_ns(), own_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
 	uint64_t window_ns = now_ns - c->tick_ns, used_ns = own_ns - c->own_cpu_ns;
 
@@ -346,8 +353,10 @@ void collector_tick(struct collector *c)
 	budget_share(budget, c->n_recorded, window_ns, used_ns, spent_ns(c),
 		     c->config->cpu_budget_percent);
 	for (size_t i = 0; i < c->n_recorded; i++) {
+		told_hz = c->recorded[i].budget.rate_hz;
 		c->recorded[i].budget = budget[i];
-		session_set_rate(c->recorded[i].session, budget[i].rate_hz);
+		if (is_worth_telling(budget[i].rate_hz, told_hz))
+			session_set_rate(c->recorded[i].session, budget[i].rate_hz);
 	}
 	forget_ended(c);
 }

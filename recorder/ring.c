@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "common/xalloc.h"
 
@@ -20,16 +22,20 @@
  * never sees more of it, and what is never touched costs no memory.
  */
 #define RESTART_FROM(size) ((size) / 16)
+/* With so much in the ring, a consumer that sleeps is woken. */
+#define CALL_FROM(size) ((size) / 16)
 
 /* The padding is what it is about. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct ring {
 	char *data;
 	size_t size;
+	int fd; /* where the producer calls the consumer; -1: nowhere */
 	/* Written by the producer: all before it may be read. */
 	_Alignas(CACHE_LINE) _Atomic size_t published;
 	_Atomic int finished;
 	/* Written by the consumer: all before it may be overwritten. */
 	_Alignas(CACHE_LINE) _Atomic size_t consumed;
+	_Atomic bool is_asleep;
 	/* The producer's own. */
 	_Alignas(CACHE_LINE) size_t head;
 	size_t seen_consumed;
@@ -46,7 +52,11 @@ struct ring *ring_new(size_t size_bytes)
 	r = aligned_alloc(CACHE_LINE, sizeof(*r));
 	if (!r)
 		xalloc_failed();
-	*r = (struct ring){.data = xcalloc(1, size_bytes), .size = size_bytes};
+	*r = (struct ring){
+	    .data = xcalloc(1, size_bytes),
+	    .size = size_bytes,
+	    .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
 	return r;
 }
 
@@ -54,6 +64,8 @@ void ring_free(struct ring *r)
 {
 	if (!r)
 		return;
+	if (r->fd >= 0)
+		close(r->fd);
 	free(r->data);
 	free(r);
 }
@@ -118,9 +130,24 @@ size_t ring_room(const struct ring *r)
 	return r->size - (r->head - consumed);
 }
 
+void ring_call(struct ring *r)
+{
+	uint64_t one = 1;
+
+	/* Only whoever ends its sleep writes; that it is full means that it has been called. */
+	if (atomic_exchange(&r->is_asleep, false) && write(r->fd, &one, sizeof(one)) < 0)
+		return;
+}
+
 void ring_publish(struct ring *r)
 {
 	atomic_store_explicit(&r->published, r->head, memory_order_release);
+	if (r->size - room_for(r, r->size) < CALL_FROM(r->size))
+		return;
+	/* See ring_sleep(): one of the two sees what the other has written. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&r->is_asleep, memory_order_relaxed))
+		ring_call(r);
 }
 
 void ring_rewind(struct ring *r)
@@ -168,4 +195,29 @@ int ring_is_finished(const struct ring *r)
 	/* In this order: what was published before the finish is then seen below. */
 	return atomic_load_explicit(&r->finished, memory_order_acquire) &&
 	       r->tail == atomic_load_explicit(&r->published, memory_order_acquire);
+}
+
+int ring_fd(const struct ring *r)
+{
+	return r->fd;
+}
+
+void ring_sleep(struct ring *r)
+{
+	atomic_store_explicit(&r->is_asleep, true, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&r->published, memory_order_relaxed) - r->tail >=
+	    CALL_FROM(r->size))
+		ring_call(r);
+}
+
+void ring_wake_up(struct ring *r)
+{
+	uint64_t n;
+
+	atomic_store_explicit(&r->is_asleep, false, memory_order_relaxed);
+	/* Nothing is in it when it was not called, or is about to be: then the next sleep is short.
+	 */
+	if (read(r->fd, &n, sizeof(n)) < 0)
+		return;
 }

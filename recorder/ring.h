@@ -111,8 +111,9 @@ struct record_counters {
 struct record_off {
 	struct record_header h;
 	uint64_t start_ns;
-	uint32_t state;	  /* EDGE_WAITING or EDGE_READY, see oncpu/edge_events.h */
-	uint32_t is_open; /* bool */
+	uint64_t known_place; /* it waits as it did last at this place, see wait_places.h; 0: ask */
+	uint32_t state;	      /* EDGE_WAITING or EDGE_READY, see oncpu/edge_events.h */
+	uint32_t is_open;     /* bool */
 };
 
 struct ring;
@@ -130,8 +131,10 @@ void ring_free(struct ring *r);
 void *ring_append(struct ring *r, uint16_t kind, size_t size);
 /* Bytes that can still be appended, for keeping a reserve for what must not be lost. */
 size_t ring_room(const struct ring *r);
-/* Make all appended records visible. */
+/* Make all appended records visible. A consumer that sleeps is woken once there is much for it. */
 void ring_publish(struct ring *r);
+/* Wake the consumer, if it sleeps: there may be little, but it is to be taken now. */
+void ring_call(struct ring *r);
 /* Take back all records appended since the last ring_publish(). */
 void ring_rewind(struct ring *r);
 /* No record follows; the consumer sees it once it has consumed all. */
@@ -143,5 +146,12 @@ void ring_finish(struct ring *r);
 const struct record_header *ring_peek(struct ring *r);
 void ring_consume(struct ring *r);
 int ring_is_finished(const struct ring *r); /* bool: finished and all consumed */
+/*
+ * Before and after waiting for ring_fd(), which is readable when the producer wants the consumer to
+ * come: between the two alone does it say so. -1: it can't.
+ */
+void ring_sleep(struct ring *r);
+void ring_wake_up(struct ring *r);
+int ring_fd(const struct ring *r);
 
 #endif

@@ -18,6 +18,7 @@ struct edge_rings;
 struct py_runtime;
 struct sampler;
 struct shim_ring;
+struct wait_places;
 struct wait_queue;
 
 /* Which code is followed. */
@@ -49,6 +50,7 @@ struct sampler_config {
 	/* Where figures arrive that are asked for through `waits`, when edges are coarse. */
 	struct edge_inbox *edge_inbox;
 	struct wait_queue *waits; /* who is told of threads that begin to wait; NULL: nobody */
+	const struct wait_places *places; /* where nobody need be told; NULL if `waits` is */
 };
 
 /* Figures for a progress line, readable from any thread while the sampler runs. */

@@ -12,7 +12,6 @@
 #include "recorder/oncpu/edge_handover.h"
 #include "recorder/oncpu/edges.h"
 #include "recorder/sampler_private.h"
-#include "recorder/wait_queue.h"
 
 /*
  * Where glibc keeps the kernel's thread id in what pthread_self() points to (struct pthread, tid;
@@ -29,9 +28,6 @@ static const uint32_t tid_offsets[SAMPLER_TID_GUESSES] = {720, 208};
 #define EARLY_MIN_NS (2 * NS_PER_MS)
 #define EARLY_FACTOR 3
 #define EARLY_MAX_NS (50 * NS_PER_MS)
-
-/* After one of these, the next wait is told at once: that saves waking up for it. */
-#define LONG_WAIT_NS (20 * NS_PER_MS)
 
 /*
  * A sampler that has less time than this between its looks stays awake for so many of them while
@@ -67,21 +63,6 @@ static bool is_waiting(const struct edge_thread *e)
 bool sampler_is_off(const struct track *t)
 {
 	return is_off(t->edge) && !t->edge->is_guess;
-}
-
-/* When it has to be told that it waits. Where the last wait was long, so will be this one. */
-static uint64_t off_due_ns(const struct sampler *s, const struct track *t)
-{
-	uint64_t wait_ns = sampler_min_wait_ns(s);
-	bool is_expected = t->last_off_ns >= LONG_WAIT_NS && t->last_off_ns >= wait_ns;
-
-	return t->edge->since_ns + (is_expected ? 0 : wait_ns);
-}
-
-static void plan_telling(struct sampler *s, const struct track *t)
-{
-	if (off_due_ns(s, t) < s->off_due_ns)
-		s->off_due_ns = off_due_ns(s, t);
 }
 
 /* When it has run for a while, it is in the list if it is to be there at all. */
@@ -133,6 +114,7 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 	s->is_quiet = false;
 	s->n_waiting += (size_t)is_waiting(e) - (size_t)(was == EDGE_WAITING);
 	if (was == EDGE_ON) {
+		sampler_note_ran(t, end_ns - start_ns);
 		s->counters.busy_ns += end_ns - start_ns;
 		s->ran_ns = end_ns - start_ns;
 	}
@@ -140,8 +122,15 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 		sampler_emit_off(s, t, start_ns, end_ns, was, false);
 		t->last_off_ns = end_ns - start_ns;
 		note_back(s, t, start_ns, end_ns, was);
+		if (was == EDGE_WAITING)
+			s->waited_ns = end_ns - start_ns;
+		if (was == EDGE_WAITING && !e->is_guess)
+			sampler_note_woken(s, t, end_ns);
 	}
 	if (!is_off(e)) {
+		/* What was due because it waited is not any more. */
+		if (t->ask_due_ns)
+			s->off_due_ns = 0;
 		s->is_watch_wanted = true;
 		s->switched_in_ns = end_ns;
 		return;
@@ -149,8 +138,9 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 	/* One last look: where it stopped. */
 	t->stale = true;
 	t->is_off_told = false;
+	t->place = t->known_place = t->ask_due_ns = 0;
 	s->maybe_stale = true;
-	plan_telling(s, t);
+	sampler_plan_telling(s, t);
 }
 
 static void on_exit_of(void *ctx, struct edge_thread *e)
@@ -222,7 +212,7 @@ void sampler_link_edge(struct sampler *s, struct track *t)
 	s->n_waiting += is_waiting(t->edge);
 	/* It may have begun long ago, and never end. */
 	if (is_off(t->edge))
-		plan_telling(s, t);
+		sampler_plan_telling(s, t);
 }
 
 void sampler_unlink_edge(struct sampler *s, struct track *t)
@@ -300,6 +290,9 @@ uint64_t sampler_time_of_look(struct sampler *s, const struct track *t, uint64_t
 		if (sampler_is_off(t))
 			return sampler_time_of_stop(s, t, t->edge->since_ns, now_ns);
 	}
+	if (sampler_is_slow(s) && t->edge && t->edge->state == EDGE_ON &&
+	    t->edge->since_ns > t->looked_ns)
+		return not_before_last(t, t->edge->since_ns);
 	/* A call that waits is mostly over with its wait. */
 	if (t->has_waited && t->back_ns > t->looked_ns && t->back_ns < now_ns)
 		return not_before_last(t, t->back_ns);
@@ -309,56 +302,12 @@ uint64_t sampler_time_of_look(struct sampler *s, const struct track *t, uint64_t
 uint64_t sampler_time_of_stop(const struct sampler *s, const struct track *t, uint64_t since_ns,
 			      uint64_t now_ns)
 {
+	if (sampler_is_slow(s) && is_waiting(t->edge))
+		return not_before_last(t, since_ns);
 	if (!is_long(s, now_ns - since_ns))
 		return half_way(s, t, now_ns);
 	/* It stopped because of what it did; who was preempted can have done that for a while. */
 	return is_waiting(t->edge) ? not_before_last(t, since_ns) : half_way(s, t, since_ns);
-}
-
-static void tell_wait(struct sampler *s, struct track *t, uint64_t now_ns)
-{
-	struct wait_notice notice = {
-	    .since_ns = t->edge->since_ns,
-	    .tid = t->edge->tid,
-	    .thread = t->number,
-	    .gil = t->id.gil,
-	};
-
-	for (size_t i = 0; i < s->n_gils; i++) {
-		const struct track *holder = s->gils[i].holder;
-
-		if (s->gils[i].addr == t->id.gil && holder && holder != t &&
-		    s->gils[i].state.locked)
-			notice.gil_holder = holder->number;
-	}
-
-	t->is_off_told = sampler_emit_off(s, t, t->edge->since_ns, now_ns, t->edge->state, true);
-	if (t->is_off_told && s->config->waits && t->edge->state == EDGE_WAITING &&
-	    t->noticed_ns != notice.since_ns) {
-		t->noticed_ns = notice.since_ns;
-		wait_queue_put(s->config->waits, &notice);
-	}
-}
-
-/* Waits that are long enough by now to be told while they go on. */
-void sampler_tell_waits(struct sampler *s, uint64_t now_ns)
-{
-	if (now_ns < s->off_due_ns)
-		return;
-	s->off_due_ns = UINT64_MAX;
-	for (size_t i = 0; i < s->n_tracks; i++) {
-		struct track *t = s->tracks[i];
-		uint64_t due_ns;
-
-		if (!is_off(t->edge) || t->is_off_told)
-			continue;
-		due_ns = off_due_ns(s, t);
-		/* Where it stopped is told first. */
-		if (now_ns >= due_ns && !t->stale)
-			tell_wait(s, t, now_ns);
-		else if (due_ns < s->off_due_ns)
-			s->off_due_ns = due_ns > now_ns ? due_ns : now_ns + sampler_min_wait_ns(s);
-	}
 }
 
 /*
@@ -370,6 +319,11 @@ bool sampler_may_rest(const struct sampler *s)
 	return s->edges && s->n_tracks && s->n_waiting == s->n_tracks && !s->maybe_stale;
 }
 
+/*
+ * At low rates, a target that waits for less than there is between looks is looked at when they are
+ * due, be it on a CPU or not: to be woken whenever it is would cost more looks than it may have,
+ * and all of them would come as soon after a wait.
+ */
 bool sampler_shall_rest(struct sampler *s, uint64_t now_ns)
 {
 	uint64_t awake_ns = AWAKE_ROUNDS * s->pace.asked_ns;
@@ -382,6 +336,8 @@ bool sampler_shall_rest(struct sampler *s, uint64_t now_ns)
 		s->idle_since_ns = now_ns;
 	if (!s->pace.asked_ns)
 		awake_ns = AWAKE_MAX_NS;
+	else if (sampler_is_slow(s))
+		awake_ns = s->waited_ns < s->pace.asked_ns ? s->pace.asked_ns : 0;
 	else if (s->pace.asked_ns >= AWAKE_MAX_NS)
 		awake_ns = 0;
 	return now_ns - s->idle_since_ns >= awake_ns;
@@ -405,8 +361,6 @@ static uint64_t rest_until(const struct sampler *s, uint64_t now_ns)
 {
 	uint64_t due_ns = now_ns + REST_NS;
 
-	if (s->counters_due_ns < due_ns)
-		due_ns = s->counters_due_ns;
 	if (s->off_due_ns < due_ns)
 		due_ns = s->off_due_ns;
 	if (sampler_batch_due_ns(s) < due_ns)

@@ -31,6 +31,8 @@
  */
 #define BATCH_SNAPSHOTS 64
 #define BATCH_OLD_NS	(1200 * NS_PER_MS)
+/* When all wait, it may end this part of it earlier. */
+#define REST_PART 3
 /* Than this, for so long after the beginning. */
 #define BATCH_BEGIN_NS (200 * NS_PER_MS)
 #define BEGIN_NS       (5 * NS_PER_S)
@@ -185,7 +187,8 @@ static bool append_stack(struct sampler *s, struct track *t, uint32_t n, uint64_
 	return true;
 }
 
-void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns)
+void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns,
+		  bool is_unseen)
 {
 	int64_t n;
 
@@ -205,6 +208,7 @@ void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t
 	if (time_ns < t->gap_end_ns)
 		time_ns = t->gap_end_ns;
 	n = collect_followed(s, now_ns);
+	sampler_tell_unseen(s, t, n > 0 ? (uint32_t)n : 0, is_unseen ? time_ns : 0);
 	if (n < 0 || !append_stack(s, t, (uint32_t)n, time_ns))
 		sampler_note_ring_full(s, t, now_ns);
 }
@@ -224,6 +228,7 @@ bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, u
 	r->h.thread = t->number;
 	r->h.time_ns = end_ns;
 	r->start_ns = start_ns;
+	r->known_place = t->known_place;
 	r->state = was;
 	r->is_open = is_open;
 	return true;
@@ -232,7 +237,9 @@ bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, u
 bool sampler_emit_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 		      unsigned was, bool is_open)
 {
-	if (t->told_by != PROVENANCE_OBSERVED && t->told_in && !is_open) {
+	bool has_turn = t->told_by == PROVENANCE_OBSERVED && !t->unseen_ns;
+
+	if (!has_turn && t->told_in && !is_open) {
 		sampler_told_off(s, t, start_ns, end_ns, was);
 		return true;
 	}
@@ -395,8 +402,13 @@ bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns)
 {
 	uint64_t age_ns = now_ns - s->batch_start_ns;
 
+	uint64_t next_ns = s->pace.interval_ns;
+
+	/* Better now, being awake, than to wake up for it. */
+	if (sampler_may_rest(s))
+		next_ns = oldest_batch_ns(s) / REST_PART;
 	/* The next round would be too late. */
-	if (age_ns + s->pace.interval_ns > oldest_batch_ns(s) || s->batch_bytes > BATCH_MAX_BYTES)
+	if (age_ns + next_ns > oldest_batch_ns(s) || s->batch_bytes > BATCH_MAX_BYTES)
 		return true;
 	/* Where code comes and goes, waiting for more would lose them all. */
 	return age_ns >= s->batch_length_ns &&
@@ -405,12 +417,16 @@ bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns)
 
 uint64_t sampler_batch_due_ns(const struct sampler *s)
 {
-	return s->n_used ? s->batch_start_ns + oldest_batch_ns(s) : UINT64_MAX;
+	/* Counters are told with it, even when nothing else is. */
+	return s->batch_start_ns + oldest_batch_ns(s);
 }
 
 void sampler_publish_batch(struct sampler *s, uint64_t now_ns)
 {
 	ring_publish(s->ring);
+	/* The writer reads the source of new code, which may not be there for long. */
+	if (s->next_code != s->batch_next_code)
+		ring_call(s->ring);
 	s->batch++;
 	s->batch_start_ns = now_ns;
 	s->batch_snapshots = 0;

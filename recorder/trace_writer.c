@@ -83,6 +83,25 @@ static bool is_idle(struct trace_writer *w, struct thread *t, uint32_t reason)
 	return true;
 }
 
+/*
+ * As it waited the last time. Nothing is known when another place has taken this one's, or when a
+ * sleep has turned out to be another one.
+ */
+static void recall_wait(const struct trace_writer *w, struct thread *t, uint64_t end_ns)
+{
+	const struct known_wait *k = &w->known_waits[wait_place_index(t->known_place)];
+	uint64_t length_ns = end_ns - t->off.start_ns;
+
+	t->off.reason = t->off.native = 0;
+	if (k->place != t->known_place)
+		return;
+	if (k->sleep_ns && (length_ns > wait_sleep_most_ns(k->sleep_ns) ||
+			    (!t->is_off && length_ns < k->sleep_ns - k->sleep_ns / 50)))
+		return;
+	t->off.reason = k->reason;
+	t->off.native = k->native;
+}
+
 /* With what was found out about it. */
 static const struct off_stretch *complete_off(struct trace_writer *w, struct thread *t,
 					      uint64_t end_ns)
@@ -94,6 +113,8 @@ static const struct off_stretch *complete_off(struct trace_writer *w, struct thr
 	if (found) {
 		t->off.reason = found->reason;
 		t->off.native = found->native;
+	} else if (t->known_place) {
+		recall_wait(w, t, end_ns);
 	}
 	t->off.is_gil = wait_texts_is_gil(w->texts, t->off.reason);
 	t->off.idle = t->off.state == WAIT_FOR_SOMETHING && is_idle(w, t, t->off.reason);
@@ -185,7 +206,7 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 	block_builder_step(t->builder, time_ns, r->keep, t->stack + r->keep, r->n_frames,
 			   (struct step_source){r->provenance, t->is_told_first});
 	t->is_told_first = false;
-	t->is_told = r->provenance != PROVENANCE_OBSERVED;
+	t->is_told = r->provenance == PROVENANCE_PRECISE || r->provenance == PROVENANCE_EXACT;
 	t->last_ns = time_ns;
 	if (!block_builder_is_full(t->builder))
 		return 0;
@@ -249,11 +270,15 @@ static int put_off(struct trace_writer *w, const struct record_off *r)
 
 	if (!t || r->start_ns > r->h.time_ns)
 		return -EINVAL;
-	if (!t->is_off || t->off.start_ns != r->start_ns)
+	if (!t->is_off || t->off.start_ns != r->start_ns) {
+		t->known_place = 0;
 		t->off = (struct off_stretch){
 		    .start_ns = r->start_ns,
 		    .state = r->state == EDGE_READY ? WAIT_FOR_CPU : WAIT_FOR_SOMETHING,
 		};
+	}
+	if (r->known_place)
+		t->known_place = r->known_place;
 	t->is_off = r->is_open != 0;
 	if (r->is_open) {
 		t->is_off_new = 1;
@@ -282,6 +307,9 @@ void trace_writer_wait(struct trace_writer *w, uint16_t thread, uint64_t start_n
 	found.native = wait_texts_native(w->texts, about);
 	if (!found.reason && !found.native)
 		return;
+	if (about->place)
+		w->known_waits[wait_place_index(about->place)] =
+		    (struct known_wait){about->place, about->sleep_ns, found.reason, found.native};
 	wait_findings_add(t ? &t->findings : &w->early, &found);
 	if (t)
 		t->is_off_new |= t->is_off && t->off.start_ns == start_ns;

@@ -91,9 +91,11 @@ int trace_writer_tick(struct trace_writer *w, uint64_t now_ns);
 
 /* What was found out about a wait. */
 struct wait_about {
-	const char *kind; /* NULL: nothing */
-	const char *call; /* the system call's name */
-	const char *what; /* the same for all waits of this kind for this thing */
+	uint64_t place;	   /* that it was found at, see wait_places.h; 0: not known */
+	uint64_t sleep_ns; /* its length, if it is a sleep; 0: it is none */
+	const char *kind;  /* NULL: nothing */
+	const char *call;  /* the system call's name */
+	const char *what;  /* the same for all waits of this kind for this thing */
 	const char *peer; /* trace of the target that is waited for; NULL, "": none, or not known */
 	uint32_t polled;  /* so many descriptors are waited for at once */
 	/* The native call stack, innermost first, a line for each frame; NULL: not known. */

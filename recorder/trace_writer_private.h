@@ -10,6 +10,7 @@
 #include "recorder/ring.h"
 #include "recorder/trace_store.h"
 #include "recorder/trace_writer.h"
+#include "recorder/wait_places.h"
 #include "recorder/wait_texts.h"
 
 struct packer;
@@ -25,6 +26,7 @@ struct thread {
 	struct block_builder *builder; /* NULL until something of the open block is needed */
 	struct stored_block stored;    /* of the open block */
 	struct off_stretch off;	       /* off the CPU since its start_ns, if is_off */
+	uint64_t known_place;	       /* where what it waits for is known from; 0: nowhere */
 	int is_off, is_off_new;	       /* bool; bool: that is not stored */
 	bool is_told;		       /* its last event, by others than looks */
 	bool is_told_first;	       /* the next event begins a stretch */
@@ -43,11 +45,19 @@ struct code {
 	size_t name_len;
 };
 
+/* What was found at a place where threads wait, for the next time. */
+struct known_wait {
+	uint64_t place;
+	uint64_t sleep_ns; /* 0: it is no sleep */
+	uint32_t reason, native;
+};
+
 struct trace_writer {
 	struct trace_store *store;
 	struct packer *packer;
 	struct source_files *files;
 	struct wait_texts *texts;
+	struct known_wait known_waits[WAIT_PLACES]; /* by wait_place_index() */
 	uint64_t min_wait_ns;
 
 	/* Lower ids belong to an earlier recorder. */

@@ -15,6 +15,7 @@ struct wait_notice {
 	uint16_t thread;     /* its number in the trace */
 	uint16_t gil_holder; /* that of the thread that had its GIL; 0: not known, or itself */
 	uint64_t gil;	     /* address of its GIL in the target; 0: not known */
+	uint64_t place;	     /* where it waits, see wait_places.h; 0: not known */
 };
 
 struct wait_queue;

@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/hash_index.h"
 #include "common/xalloc.h"
 #include "recorder/oncpu/edge_inbox.h"
 #include "recorder/oncpu/native_stack.h"
 #include "recorder/oncpu/wait_decode.h"
 #include "recorder/oncpu/wait_link.h"
 #include "recorder/trace_writer.h"
+#include "recorder/wait_places.h"
 #include "recorder/wait_queue.h"
 #include "recorder/wait_stack.h"
 
@@ -36,7 +38,7 @@
 #define N_REMEMBERED 16
 
 /* What was found waits to be fetched; beyond that many it is lost. */
-#define MAX_FOUND 1024
+#define MAX_FOUND 4096
 
 /* So much may be spent. */
 struct allowance {
@@ -81,6 +83,7 @@ struct remembered {
 
 struct wait_watch {
 	struct wait_queue *queue;
+	struct wait_places *places;
 	struct edge_inbox *inbox;
 	int sock;
 	struct memory mem;
@@ -289,6 +292,21 @@ static void fill_about(const struct wait_reason *reason, struct wait_about *abou
 		about->polled = 1;
 }
 
+/*
+ * An event loop waits at one place, and a thread that sleeps does: what is found there is mostly
+ * found again. With others the next one may be for another object, and each is asked about.
+ */
+static void learn(struct wait_watch *w, const struct wait_reason *reason,
+		  const struct wait_about *about)
+{
+	bool may_learn = reason->kind == WAIT_SLEEP || wait_is_multiplexed(reason);
+
+	if (about->place && about->native && may_learn && !reason->error)
+		wait_places_learn(w->places, about->place,
+				  hash_bytes(about->what, strlen(about->what)), about->sleep_ns,
+				  clock_monotonic_ns());
+}
+
 /* Returns whether there is a reason, and a stack still to be found. */
 static bool find_reason(struct wait_watch *w, struct pending *p)
 {
@@ -315,7 +333,10 @@ static bool find_reason(struct wait_watch *w, struct pending *p)
 	about.peer = find_peer(w, source.known, &reason);
 	about.native = source.known->native;
 	about.is_native_complete = source.known->is_native_complete;
+	about.place = p->notice.place;
+	about.sleep_ns = reason.kind == WAIT_SLEEP ? reason.timeout_ns : 0;
 	keep(w, &p->notice, &about, clock_monotonic_ns());
+	learn(w, &reason, &about);
 	if (about.native)
 		return false;
 	p->about = copy_about(&about);
@@ -455,14 +476,15 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-int wait_watch_new(struct wait_queue *queue, int sock, int mem_fd, int maps_fd,
-		   struct edge_inbox *inbox, struct wait_watch **ret)
+int wait_watch_new(struct wait_queue *queue, struct wait_places *places, int sock, int mem_fd,
+		   int maps_fd, struct edge_inbox *inbox, struct wait_watch **ret)
 {
 	struct wait_watch *w = xcalloc(1, sizeof(*w));
 	uint64_t now_ns = clock_monotonic_ns();
 	int r;
 
 	w->queue = queue;
+	w->places = places;
 	w->inbox = inbox;
 	w->sock = sock;
 	memory_init_fd(&w->mem, mem_fd); /* lent: never closed here */

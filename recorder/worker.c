@@ -19,27 +19,15 @@
 #include "recorder/privileges.h"
 #include "recorder/shim_ring.h"
 #include "recorder/trace_writer.h"
+#include "recorder/wait_places.h"
 #include "recorder/wait_queue.h"
 #include "recorder/wait_watch.h"
 
 #define RING_BYTES (4u << 20)
 /* Of who is only there for exact mode. */
 #define EXACT_RING_BYTES (32u << 20)
-/*
- * How long the writer sleeps. A wake-up costs some ten microseconds, so it is rare while little
- * happens, and short beside the time to fill the ring when much does.
- */
-#define WAIT_IDLE_MS 50
-#define WAIT_BUSY_MS 10
-/* Each line of a program may fill the ring in a fifth of a second. */
-#define WAIT_EXACT_MS 2
-/* At low rates hardly anything can come, and there may be many workers like this one. */
-#define WAIT_REST_MS 300
-#define REST_MAX_HZ  1000
-/* At such rates what came will be the last for a second or so (see sampler_emit.c). */
-#define WAIT_LONG_MS 900
-#define LONG_MAX_HZ  50
-#define BUSY_RECORDS 512
+/* So much longer may it take while nothing happens in the target: then the sampler calls. */
+#define REST_NS (3 * NS_PER_S / 2)
 /* Records stored before messages get a look: some milliseconds. */
 #define DRAIN_MAX 16384
 
@@ -49,6 +37,7 @@ static void *sampler_thread(void *arg)
 
 	w->sampler_result = sampler_run(w->sampler, &w->stop);
 	atomic_store(&w->sampler_over, true);
+	ring_call(w->ring);
 	return NULL;
 }
 
@@ -58,8 +47,9 @@ static void start_watching(struct worker *w)
 	if (w->waits_sock < 0 || edge_rings_source(&w->edges) == EDGES_NONE)
 		return;
 	w->wait_queue = wait_queue_new();
-	if (w->wait_queue && wait_watch_new(w->wait_queue, w->waits_sock, w->mem.fd, w->maps_fd,
-					    w->edge_inbox, &w->wait_watch) < 0) {
+	w->wait_places = wait_places_new();
+	if (w->wait_queue && wait_watch_new(w->wait_queue, w->wait_places, w->waits_sock, w->mem.fd,
+					    w->maps_fd, w->edge_inbox, &w->wait_watch) < 0) {
 		wait_queue_free(w->wait_queue);
 		w->wait_queue = NULL;
 	}
@@ -74,6 +64,8 @@ static void stop_watching(struct worker *w)
 	w->wait_watch = NULL;
 	wait_queue_free(w->wait_queue);
 	w->wait_queue = NULL;
+	wait_places_free(w->wait_places);
+	w->wait_places = NULL;
 }
 
 static int start_sampling(struct worker *w)
@@ -93,6 +85,7 @@ static int start_sampling(struct worker *w)
 	    .edges = &w->edges,
 	    .edge_inbox = w->edge_inbox,
 	    .waits = w->wait_queue,
+	    .places = w->wait_places,
 	};
 	w->sampler =
 	    sampler_new(&w->mem, &w->py, w->ring, &w->sampler_config, w->next_code, w->next_thread);
@@ -162,17 +155,36 @@ static bool is_resting(const struct worker *w)
 						  memory_order_relaxed);
 }
 
+/*
+ * A wake-up costs some fifty microseconds, so what comes is stored once a second; the ring calls
+ * when it fills sooner, and the sampler when it tells of a long time at once.
+ */
 static int wait_ms(const struct worker *w, unsigned n_drained)
 {
-	if (n_drained == DRAIN_MAX)
+	uint64_t now_ns = clock_monotonic_ns(), due_ns = w->next_progress_ns;
+
+	if (is_resting(w))
+		due_ns += REST_NS;
+	if (n_drained == DRAIN_MAX || now_ns >= due_ns)
 		return 0;
-	if (w->is_exact)
-		return n_drained ? WAIT_EXACT_MS : WAIT_IDLE_MS;
-	if (((w->rate_hz > 0 && w->rate_hz <= LONG_MAX_HZ) || is_resting(w)) && n_drained)
-		return WAIT_LONG_MS;
-	if ((w->rate_hz > 0 && w->rate_hz <= REST_MAX_HZ) || is_resting(w))
-		return WAIT_REST_MS;
-	return n_drained < BUSY_RECORDS ? WAIT_IDLE_MS : WAIT_BUSY_MS;
+	return (int)((due_ns - now_ns) / NS_PER_MS) + 1;
+}
+
+/* Until there is a message, or something to store or to say. Returns whether there is a message. */
+static bool wait_for_work(struct worker *w, unsigned n_drained)
+{
+	struct pollfd p[2] = {{.fd = w->channel.sock, .events = POLLIN},
+			      {.fd = ring_fd(w->ring), .events = POLLIN}};
+	int n;
+
+	if (channel_has_message(&w->channel))
+		return true;
+	if (!w->is_sampling)
+		return poll(p, 1, -1) > 0;
+	ring_sleep(w->ring);
+	n = poll(p, 2, wait_ms(w, n_drained));
+	ring_wake_up(w->ring);
+	return n > 0 && p[0].revents;
 }
 
 static void stop_sampling(struct worker *w)
@@ -493,10 +505,7 @@ int worker_run(int sock, const struct worker_config *config)
 	w.ring = ring_new(config->needs_lines ? EXACT_RING_BYTES : RING_BYTES);
 	w.edge_inbox = edge_inbox_new();
 	while (!w.is_done) {
-		struct pollfd p = {.fd = sock, .events = POLLIN};
-
-		if (channel_has_message(&w.channel) ||
-		    poll(&p, 1, w.is_sampling ? wait_ms(&w, n_drained) : -1) > 0)
+		if (wait_for_work(&w, n_drained))
 			on_message(&w);
 		if (w.is_sampling) {
 			/* Why a thread waits is known before the record of its wait comes. */

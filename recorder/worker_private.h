@@ -64,6 +64,7 @@ struct worker {
 	int maps_fd;			/* of the target; -1: none */
 	int waits_sock;			/* where to ask why it waits; -1: nowhere */
 	struct wait_queue *wait_queue;
+	struct wait_places *wait_places;
 	struct wait_watch *wait_watch; /* NULL: nobody finds out */
 	bool may_not_grow;	       /* the trace: others need the disk */
 

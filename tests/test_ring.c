@@ -2,8 +2,10 @@
 #include "recorder/ring.h"
 
 #include <check.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define RING_BYTES 65536
@@ -180,6 +182,57 @@ START_TEST(the_end_is_seen_after_the_last_record)
 }
 END_TEST
 
+static bool is_called(void)
+{
+	struct pollfd p = {.fd = ring_fd(ring), .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+START_TEST(a_consumer_that_sleeps_is_called_when_there_is_much)
+{
+	ring_sleep(ring);
+	ck_assert(append(0, 64));
+	ring_publish(ring);
+	ck_assert(!is_called());
+	for (uint64_t n = 1; n < RING_BYTES / 8 / 64; n++)
+		ck_assert(append(n, 64));
+	ck_assert(!is_called());
+	ring_publish(ring);
+	ck_assert(is_called());
+	ring_wake_up(ring);
+	ck_assert(!is_called());
+}
+END_TEST
+
+START_TEST(nobody_is_called_who_does_not_sleep)
+{
+	for (uint64_t n = 0; n < RING_BYTES / 8 / 64; n++)
+		ck_assert(append(n, 64));
+	ring_publish(ring);
+	ring_call(ring);
+	ck_assert(!is_called());
+	/* But it does not fall asleep either. */
+	ring_sleep(ring);
+	ck_assert(is_called());
+	ring_wake_up(ring);
+	ck_assert(!is_called());
+}
+END_TEST
+
+START_TEST(the_producer_can_call_for_little)
+{
+	ring_sleep(ring);
+	ck_assert(append(0, 64));
+	ring_publish(ring);
+	ring_call(ring);
+	ck_assert(is_called());
+	ring_wake_up(ring);
+	ring_call(ring);
+	ck_assert(!is_called());
+}
+END_TEST
+
 #define N_RECORDS 300000
 
 static size_t size_of(uint64_t number)
@@ -230,6 +283,38 @@ START_TEST(two_threads_agree_on_every_byte)
 }
 END_TEST
 
+static void *produce_and_call(void *unused)
+{
+	produce(unused);
+	ring_call(ring);
+	return NULL;
+}
+
+/* It sleeps as long as there is little, and no call is lost: else it would sleep for good. */
+START_TEST(two_threads_and_no_call_is_lost)
+{
+	struct pollfd p = {.fd = ring_fd(ring), .events = POLLIN};
+	pthread_t producer;
+	uint64_t number = 0;
+
+	ck_assert_int_eq(pthread_create(&producer, NULL, produce_and_call, NULL), 0);
+	while (!ring_is_finished(ring)) {
+		if (ring_peek(ring)) {
+			assert_next(number, size_of(number));
+			number++;
+			continue;
+		}
+		ring_sleep(ring);
+		/* A call for the end comes only to one who sleeps. */
+		if (!ring_is_finished(ring) && !ring_peek(ring))
+			ck_assert_int_eq(poll(&p, 1, 60000), 1);
+		ring_wake_up(ring);
+	}
+	pthread_join(producer, NULL);
+	ck_assert_uint_eq(number, N_RECORDS);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ring");
@@ -248,6 +333,10 @@ int main(void)
 	tcase_add_test(tc, a_full_ring_takes_nothing_and_loses_nothing);
 	tcase_add_test(tc, the_end_is_seen_after_the_last_record);
 	tcase_add_test(tc, two_threads_agree_on_every_byte);
+	tcase_add_test(tc, a_consumer_that_sleeps_is_called_when_there_is_much);
+	tcase_add_test(tc, nobody_is_called_who_does_not_sleep);
+	tcase_add_test(tc, the_producer_can_call_for_little);
+	tcase_add_test(tc, two_threads_and_no_call_is_lost);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

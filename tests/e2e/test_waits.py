@@ -611,6 +611,24 @@ time.sleep(60)  # wait:main
 """
 
 
+SAME_PLACE = """
+import os, select
+def doze(s):
+    select.select([], [], [], s)  # wait:doze
+def watch(pipes, s):
+    select.select(pipes, [], [], s)  # wait:watch
+pipes = [os.pipe()[0] for _ in range(3)]
+print("ready", flush=True)
+input()
+for ms in [40] * 8 + [90, 15] * 2 + [40] * 8:
+    doze(ms / 1000)
+for n in [2] * 8 + [3] * 8:
+    watch(pipes[:n], 0.02 * n)
+print("done", flush=True)
+input()
+"""
+
+
 @unittest.skipUnless(can_have_edges(), "needs root, and perf events")
 class BadInput(Waits):
     def start_text(self, text, *words, python=None, **popen):
@@ -647,6 +665,27 @@ class BadInput(Waits):
         wait = self.long_waits(recorder.stop(), "closed")[-1]
         self.assertEqual(wait.reason.kind, "read")
         self.assertRegex(wait.reason.what, "read (pipe|unknown object)$")
+
+    def test_another_wait_at_a_place_that_is_known(self):
+        """What waits for the same again and again is not asked each time: that must not lie."""
+        process = self.start_text(SAME_PLACE)
+        recorder = self.record(process.pid)
+        self.go(process)
+        self.expect(process, "done")
+        trace = recorder.stop()
+        dozes, watches = ([wait for wait in self.long_waits(trace, name)
+                           if wait.state == FOR_SOMETHING] for name in ("doze", "watch"))
+        asked_ms = [40] * 8 + [90, 15] * 2 + [40] * 8
+        self.assertEqual(len(dozes), len(asked_ms), dozes)
+        self.assertEqual(len(watches), 16, watches)
+        told = [(wait.reason.what, f"sleep {ms} ms") for wait, ms in zip(dozes, asked_ms)
+                if wait.reason.what]
+        self.assertEqual([wait for wait in told if wait[0] != wait[1]], [])
+        # The shorter ones are over when they turn out to be others; on a busy machine, some more.
+        self.assertGreaterEqual(len(told), 12)
+        for wait in watches:
+            self.assertRegex(wait.reason.what, r"p?select6?: [23] descriptors")
+            self.assertTrue(wait.is_idle)
 
     def test_other_network(self):
         def leave():
