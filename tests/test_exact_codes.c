@@ -319,6 +319,29 @@ START_TEST(lines_of_awaits)
 }
 END_TEST
 
+/* Before 3.11 all lines are told by their probe: also the first one, wherever it is. */
+START_TEST(first_lines_before_3_11)
+{
+	struct image_function f;
+	struct line_event e;
+
+	teardown();
+	py_image_init(&im, 9);
+	codes = py_codes_new(&im.mem, &im.l);
+	c = exact_codes_new(&im.mem, &im.l, codes);
+	file_at = 0;
+	frame = py_image_alloc(&im, 256);
+	f = function("run", 10, 0);
+	e = event("unknown", 11);
+	ck_assert_int_eq(find(&e)->begins_here, 0);
+	ck_assert(!find(&e)->is_from_code);
+	point(kept_reg(0), &f);
+	e = event("run", 11);
+	check_found(find(&e), "run", 10);
+	ck_assert_int_eq(find(&e)->begins_here, 0);
+}
+END_TEST
+
 START_TEST(generator_expressions_are_told)
 {
 	struct line_event e = event("<genexpr>", 5);
@@ -482,6 +505,7 @@ int main(void)
 	tcase_add_test(tc, the_innermost_of_those_that_have_the_line);
 	tcase_add_test(tc, constants_that_are_no_end);
 	tcase_add_test(tc, lines_of_awaits);
+	tcase_add_test(tc, first_lines_before_3_11);
 	tcase_add_test(tc, generator_expressions_are_told);
 	tcase_add_test(tc, other_texts_at_the_same_addresses);
 	tcase_add_test(tc, texts_that_cannot_be_read);

@@ -217,6 +217,22 @@ START_TEST(a_first_line_that_is_not_told)
 }
 END_TEST
 
+/* A generator into which an exception is thrown before it begins. */
+START_TEST(a_function_that_is_left_before_its_first_line)
+{
+	uint64_t left_ns;
+
+	enter(&callee, callee_frame, 30);
+	at(&callee, callee_frame, 31);
+	enter(&run, run_frame, 10);
+	left_ns = leave(&run, run_frame, 10);
+	exact_scene_take(&scene);
+	expect("Class.callee:31");
+	expect_at("Class.callee:31", left_ns);
+	expect_no_more();
+}
+END_TEST
+
 START_TEST(a_generator_that_goes_on)
 {
 	uint64_t entered_ns;
@@ -432,6 +448,7 @@ int main(void)
 	tcase_add_test(tc, what_is_not_followed_is_not_told_but_counts);
 	tcase_add_test(tc, recursion);
 	tcase_add_test(tc, a_first_line_that_is_not_told);
+	tcase_add_test(tc, a_function_that_is_left_before_its_first_line);
 	tcase_add_test(tc, a_generator_that_goes_on);
 	tcase_add_test(tc, a_line_that_is_told_twice_after_an_await);
 	tcase_add_test(tc, frames_that_are_gone_though_it_was_not_told);
