@@ -352,6 +352,9 @@ void precise_take(struct sampler *s, const struct shim_record *r, uint64_t now_n
 		on_return(s, th, r);
 		break;
 	case SHIM_LEAVE:
+		/* Its last line is over at once. */
+		if (th->track && r->line)
+			on_line(s, th, r, now_ns);
 		precise_end_section(s, th, r->value);
 		break;
 	default:

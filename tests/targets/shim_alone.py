@@ -114,7 +114,7 @@ def other_tracer():
     sys.settrace(None)
     assert seen and not lines(shim) and shim._words[5] == ASIDE
     # Again, once it is gone; and one that comes in a section stays.
-    shim._tls.state.local = shim._stale
+    shim._tls.state.told = shim._NOTHING
     section(shim)
     assert lines(shim) >= 2
     with shim.precise_timestamping():
@@ -141,7 +141,7 @@ def collector_dies():
     for _ in range(3):
         section(shim)
     shim._words[32] = time.monotonic_ns() - 1
-    shim._tls.state.local = shim._stale
+    shim._tls.state.told = shim._NOTHING
     for _ in range(3):
         section(shim)
     before = len(records(shim))
@@ -177,7 +177,7 @@ def interrupted():
     section(shim)
     before = lines(shim)
     leave_open()
-    shim._tls.state.local = shim._stale
+    shim._tls.state.told = shim._NOTHING
     section(shim)
     assert lines(shim) >= before + 2 and not shim._tls.state.owners
     before = lines(shim)
@@ -248,7 +248,7 @@ def exact():
     work.plain()
     assert len(records(shim)) > before
     shim._words[33] = 2
-    shim._tls.state.local = shim._stale
+    shim._tls.state.told = shim._NOTHING
     section(shim)
     work.double(1)
     shim._words[32] = 1
