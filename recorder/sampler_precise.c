@@ -27,8 +27,11 @@ static struct precise_code *code_slot(struct sampler_precise *p, uint64_t addr)
 
 static uint32_t load_code(struct sampler *s, uint64_t addr, uint64_t now_ns)
 {
-	struct py_code *code = py_codes_find(s->codes, addr);
+	struct py_code *code;
 
+	/* The end of a batch may free it. */
+	sampler_told_settle(s);
+	code = py_codes_find(s->codes, addr);
 	/* It may have been another one's when it was loaded for a look. */
 	if (code && py_codes_check(s->codes, code, now_ns, false) != 1)
 		code = NULL;
