@@ -111,6 +111,10 @@ class Trace:
         return list(told.values())
 
 
+def without_repeats(stacks):
+    return [stack for i, stack in enumerate(stacks) if not i or stack != stacks[i - 1]]
+
+
 class Sections(unittest.TestCase):
     maxDiff = 4000
 
@@ -127,6 +131,9 @@ class Sections(unittest.TestCase):
                 self.assertGreater(trace.info["sections"], 30)
                 self.assertEqual(len(trace.stacks()), len(truth))
                 for told, expected in zip(trace.stacks(), truth):
+                    if python.version[:2] == (3, 9):
+                        # It traces a line again when an exception leads to its section's end.
+                        told, expected = without_repeats(told), without_repeats(expected)
                     self.assertEqual(trace.without_begins(told, BEGINS, expected), expected)
 
     def test_what_is_overwritten_is_a_gap(self):
@@ -214,6 +221,9 @@ class Alone(unittest.TestCase):
 
     def test_several_sections_in_a_function(self):
         self.check("many_sites")
+
+    def test_line_numbers_of_the_program_stay_right(self):
+        self.check("line_numbers")
 
     def test_all_code_can_be_told(self):
         self.check("exact")

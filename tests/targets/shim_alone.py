@@ -220,6 +220,38 @@ def many_sites():
     assert not {8, 9, 12} & set(told), told
 
 
+def number_of(error):
+    return error.__traceback__.tb_lineno
+
+
+def line_numbers():
+    """Tracebacks and frames say where the program is, also behind a section."""
+    shim = load()
+    attach(shim)
+    first = line_numbers.__code__.co_firstlineno
+
+    def numbers():
+        with shim.precise_timestamping():
+            yield 1
+        yield 2
+        yield sys._getframe().f_lineno - first
+
+    steps = numbers()
+    for _ in range(20):
+        with shim.precise_timestamping():
+            a = 1
+        with shim.precise_timestamping():
+            a += 1
+            next(steps, None)
+        try:
+            raise ValueError
+        except ValueError as error:
+            assert number_of(error) - first == 20
+        assert sys._getframe().f_lineno - first == 23
+    assert list(numbers()) == [1, 2, 10]
+    assert sys.gettrace() is None
+
+
 def exact():
     """From 3.12 on all code can be told, from the next section on."""
     if not hasattr(sys, "monitoring"):
