@@ -87,7 +87,7 @@ class _State:
                  # 0; its instruction; its line, or 0; LINE; who traces), of its end (its frame,
                  # its line, or 0; until when all this is known); the frame that needs no watching.
                  "told", "end", "silent", "due",
-                 "trace", "called", "watch", "__weakref__")
+                 "trace", "trace_silent", "called", "watch", "__weakref__")
 
 
 _NOTHING = (0, 0, 0, 0, None)  # in place of a state's `told`
@@ -158,7 +158,7 @@ def _new_state():
     state.told, state.end = _NOTHING, (0, 0, 0)
     state.silent = state.due = 0
     state.plain = False
-    state.trace = state.called = state.watch = None
+    state.trace = state.trace_silent = state.called = state.watch = None
     state.line, state.call, state.back = number | _LINE, number | _CALL, number | _RETURN
     state.leave = number | _LEAVE
     _make_state(state)
@@ -310,17 +310,14 @@ def _look_at_body(state, frame, due):
     if body is not None:
         line, last = body
         state.silent = id(frame) if line else 0
-        state.told = id(frame), lasti, line, state.line, state.trace
+        state.told = id(frame), lasti, line, state.line, state.trace_silent if line else state.trace
         state.end = state.silent, last, due
         _mark(frame)
 
 
-def _open_section(state, frame):
-    """The section is open from here on; what is known of it is told."""
-    state.owners.append(frame)
-    state.plain = state.told is not _NOTHING
-    if state.silent:
-        _emit(_now(), state.silent, state.told[2], state.line)
+def _tell_body(state):
+    """The section's only line, whose frame nobody watches, begins."""
+    _emit(_now(), state.silent, state.told[2], state.line)
 
 
 def _leave(state):
@@ -498,11 +495,11 @@ class _TracedSection:
                 if (id(frame) == base and not frame.f_trace_lines and frame.f_lasti == lasti
                         and _gettrace() is None):
                     # Its first line tells that it began.
-                    state.plain = True
                     if line:
                         at = _next()
                         _pack(_ring, at & 0x3FFFFF, _now(), base, line, word, at)
                     else:
+                        state.plain = True
                         state.owners.append(frame)
                         frame.f_trace_lines = True
                         frame.f_trace = state.called
@@ -515,14 +512,15 @@ class _TracedSection:
             _begin_first(_getframe(1))
         return None
 
-    def __exit__(self, *details):
+    def __exit__(self, kind, value, traceback):
         # That this function is called was traced, and mostly has ended the section. Who traces
         # gets a copy of each variable, so there are no more than these.
-        try:
-            if _is_used and (_tls.state.owners or _suspended):
-                _end_traced(_tls.state, _getframe(1))
-        except _OURS:
-            _suspended.pop(_getframe(1), None)
+        if _is_used:
+            try:
+                if _tls.state.owners or _suspended:
+                    _end_traced(_tls.state, _getframe(1))
+            except _OURS:
+                _suspended.pop(_getframe(1), None)
 
 
 def _mark_traced(frame):
@@ -547,13 +545,18 @@ def _begin_traced(state, frame):
         base.f_trace_lines = True
         base.f_trace = state.called
     _is_used = True
-    _open_section(state, base)
+    if state.silent:
+        _tell_body(state)
+        _settrace(state.trace_silent)
+        return
+    state.owners.append(base)
+    state.plain = state.told is not _NOTHING
     _settrace(state.trace)
 
 
 def _end_traced(state, frame):
     state.plain = False
-    is_ours = _gettrace() in (state.trace, state.watch)
+    is_ours = _gettrace() in (state.trace, state.trace_silent, state.watch)
     if is_ours:
         _settrace(None)
     if _drop_owner(state, frame) and not state.owners:
@@ -648,39 +651,44 @@ def _make_traced(state):
             return None
         return called
 
-    def end_watched(outer):
-        # Of a section with more than its one line. Returns whether it is that which ends here.
-        if outer is not owners[-1]:
-            return False
-        if not state.silent:
-            outer.f_trace = None
-            outer.f_trace_lines = False
-        owners.clear()
-        return True
-
-    def find_base(frame):
-        while id(frame) != state.silent:
-            frame = frame.f_back
-        return frame
+    def trace_silent(frame, event, arg):
+        # While the only line of a section runs: this is its end, mostly.
+        try:
+            settrace(None)
+            if frame.f_code is not exit_code:
+                outer = frame
+                while id(outer) != state.silent:
+                    outer = outer.f_back
+                owners.append(outer)
+                settrace(trace)
+                return trace(frame, event, arg)
+            base, line, due = state.end
+            at = number()
+            time = now()
+            pack(ring, at & 0x3FFFFF, time, base, line, leave_word, at)
+            if time > due:
+                state.told = _NOTHING
+        except _OURS:
+            pass
+        return None
 
     def trace(frame, event, arg):
         code = frame.f_code
         try:
             if code is exit_code:
-                if state.plain:
-                    if owners and not end_watched(frame.f_back):
-                        return None
+                outer = frame.f_back
+                if state.plain and outer is owners[-1]:
                     settrace(None)
-                    state.plain = False
-                    base, line, due = state.end
+                    outer.f_trace = None
+                    outer.f_trace_lines = False
                     at = number()
                     time = now()
-                    pack(ring, at & 0x3FFFFF, time, base, line, leave_word, at)
-                    if time > due:
+                    pack(ring, at & 0x3FFFFF, time, 0, 0, leave_word, at)
+                    state.plain = False
+                    owners.clear()
+                    if time > state.end[2]:
                         state.told = _NOTHING
                 return None
-            if not owners and state.plain:
-                owners.append(find_base(frame))
             if id(code) not in codes and _learn(code) is None:
                 return None
             at = number()
@@ -709,6 +717,7 @@ def _make_traced(state):
         return called
 
     state.called, state.trace, state.watch = called, trace, watch
+    state.trace_silent = trace_silent
 
 
 # ---- from 3.12 on: sys.monitoring
@@ -780,7 +789,10 @@ def _begin_monitored(state, frame):
     if known is not None:
         _watch_opener(known, base, base is frame, state.silent)
     _is_used = True
-    _open_section(state, base)
+    state.owners.append(base)
+    state.plain = state.told is not _NOTHING
+    if state.silent:
+        _tell_body(state)
 
 
 def _mark_of_frame(frame, event, arg):
@@ -1139,7 +1151,7 @@ def _after_fork():
     _states.clear()
     _suspended.clear()
     if state is not None and _make_state is _make_traced:
-        if _gettrace() in (state.trace, state.watch):
+        if _gettrace() in (state.trace, state.trace_silent, state.watch):
             _settrace(None)
         _untrace(state, _getframe())
     _unwatch_all()
