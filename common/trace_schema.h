@@ -70,7 +70,7 @@ enum provenance {
 	PROVENANCE_PRECISE, /* told by the program: each line of a section that its developer marked
 			     */
 	PROVENANCE_EXACT,   /* told by the interpreter: each line */
-	PROVENANCE_INFERRED, /* not seen: it must have been so */
+	PROVENANCE_INFERRED, /* not seen, but what was seen before and after says so */
 	N_PROVENANCES,
 };
 

@@ -14,7 +14,7 @@
 #include "recorder/proc_scan.h"
 #include "recorder/suspects.h"
 
-#define YOUNG_STEPS 12
+#define YOUNG_STEPS 7
 
 struct event;
 

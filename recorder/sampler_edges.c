@@ -114,6 +114,7 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 	s->is_quiet = false;
 	s->n_waiting += (size_t)is_waiting(e) - (size_t)(was == EDGE_WAITING);
 	if (was == EDGE_ON) {
+		sampler_note_ran(t, end_ns - start_ns);
 		s->counters.busy_ns += end_ns - start_ns;
 		s->ran_ns = end_ns - start_ns;
 	}
@@ -121,6 +122,10 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 		sampler_emit_off(s, t, start_ns, end_ns, was, false);
 		t->last_off_ns = end_ns - start_ns;
 		note_back(s, t, start_ns, end_ns, was);
+		if (was == EDGE_WAITING)
+			s->waited_ns = end_ns - start_ns;
+		if (was == EDGE_WAITING && !e->is_guess)
+			sampler_note_woken(s, t, end_ns);
 	}
 	if (!is_off(e)) {
 		/* What was due because it waited is not any more. */
@@ -285,6 +290,9 @@ uint64_t sampler_time_of_look(struct sampler *s, const struct track *t, uint64_t
 		if (sampler_is_off(t))
 			return sampler_time_of_stop(s, t, t->edge->since_ns, now_ns);
 	}
+	if (sampler_is_slow(s) && t->edge && t->edge->state == EDGE_ON &&
+	    t->edge->since_ns > t->looked_ns)
+		return not_before_last(t, t->edge->since_ns);
 	/* A call that waits is mostly over with its wait. */
 	if (t->has_waited && t->back_ns > t->looked_ns && t->back_ns < now_ns)
 		return not_before_last(t, t->back_ns);
@@ -294,6 +302,8 @@ uint64_t sampler_time_of_look(struct sampler *s, const struct track *t, uint64_t
 uint64_t sampler_time_of_stop(const struct sampler *s, const struct track *t, uint64_t since_ns,
 			      uint64_t now_ns)
 {
+	if (sampler_is_slow(s) && is_waiting(t->edge))
+		return not_before_last(t, since_ns);
 	if (!is_long(s, now_ns - since_ns))
 		return half_way(s, t, now_ns);
 	/* It stopped because of what it did; who was preempted can have done that for a while. */
@@ -309,6 +319,11 @@ bool sampler_may_rest(const struct sampler *s)
 	return s->edges && s->n_tracks && s->n_waiting == s->n_tracks && !s->maybe_stale;
 }
 
+/*
+ * At low rates, a target that waits for less than there is between looks is looked at when they are
+ * due, be it on a CPU or not: to be woken whenever it is would cost more looks than it may have,
+ * and all of them would come as soon after a wait.
+ */
 bool sampler_shall_rest(struct sampler *s, uint64_t now_ns)
 {
 	uint64_t awake_ns = AWAKE_ROUNDS * s->pace.asked_ns;
@@ -321,6 +336,8 @@ bool sampler_shall_rest(struct sampler *s, uint64_t now_ns)
 		s->idle_since_ns = now_ns;
 	if (!s->pace.asked_ns)
 		awake_ns = AWAKE_MAX_NS;
+	else if (sampler_is_slow(s))
+		awake_ns = s->waited_ns < s->pace.asked_ns ? s->pace.asked_ns : 0;
 	else if (s->pace.asked_ns >= AWAKE_MAX_NS)
 		awake_ns = 0;
 	return now_ns - s->idle_since_ns >= awake_ns;

@@ -187,7 +187,8 @@ static bool append_stack(struct sampler *s, struct track *t, uint32_t n, uint64_
 	return true;
 }
 
-void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns)
+void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns,
+		  bool is_unseen)
 {
 	int64_t n;
 
@@ -207,6 +208,7 @@ void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t
 	if (time_ns < t->gap_end_ns)
 		time_ns = t->gap_end_ns;
 	n = collect_followed(s, now_ns);
+	sampler_tell_unseen(s, t, n > 0 ? (uint32_t)n : 0, is_unseen ? time_ns : 0);
 	if (n < 0 || !append_stack(s, t, (uint32_t)n, time_ns))
 		sampler_note_ring_full(s, t, now_ns);
 }
@@ -235,7 +237,9 @@ bool sampler_append_off(struct sampler *s, struct track *t, uint64_t start_ns, u
 bool sampler_emit_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 		      unsigned was, bool is_open)
 {
-	if (t->told_by != PROVENANCE_OBSERVED && t->told_in && !is_open) {
+	bool has_turn = t->told_by == PROVENANCE_OBSERVED && !t->unseen_ns;
+
+	if (!has_turn && t->told_in && !is_open) {
 		sampler_told_off(s, t, start_ns, end_ns, was);
 		return true;
 	}
@@ -420,6 +424,9 @@ uint64_t sampler_batch_due_ns(const struct sampler *s)
 void sampler_publish_batch(struct sampler *s, uint64_t now_ns)
 {
 	ring_publish(s->ring);
+	/* The writer reads the source of new code, which may not be there for long. */
+	if (s->next_code != s->batch_next_code)
+		ring_call(s->ring);
 	s->batch++;
 	s->batch_start_ns = now_ns;
 	s->batch_snapshots = 0;

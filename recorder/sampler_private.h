@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Shared by sampler.c (when to look at whom), sampler_threads.c and sampler_emit.c. */
+/* What the sampler_*.c share. sampler.c: when to look; sampler_look.c: a round of looks. */
 #ifndef RECORDER_SAMPLER_PRIVATE_H
 #define RECORDER_SAMPLER_PRIVATE_H
 
@@ -33,7 +33,10 @@ struct track {
 	uint64_t back_ns;	  /* when it was switched in the last time; 0: not known */
 	bool has_waited;	  /* then for something, not for a CPU */
 	uint64_t last_off_ns;	  /* how long it was off the CPU the last time */
-	uint32_t asked_tid;	  /* whose figures were asked for last, for coarse edges */
+	uint64_t unseen_ns;	  /* it came back from a wait, and was not looked at since; or 0 */
+	uint64_t
+	    unseen_ran_ns;  /* how long it was on a CPU meanwhile, up to when it went off last */
+	uint32_t asked_tid; /* whose figures were asked for last, for coarse edges */
 	unsigned n_asked;
 	uint64_t place;	      /* where it stopped; 0: not known */
 	uint64_t known_place; /* the same, if what it waits for there need not be asked */
@@ -151,6 +154,7 @@ struct sampler {
 	uint64_t gap_end_ns;		  /* of the last gap that was told */
 	uint64_t told_now_ns;		  /* the time, when it was read last for what others tell */
 	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
+	uint64_t waited_ns;		  /* and how long it waited */
 	uint64_t switched_in_ns;	  /* when one was switched in the last time */
 	uint64_t random;
 	uint64_t idle_since_ns; /* since then all wait; 0: not all */
@@ -232,6 +236,45 @@ void sampler_pause(struct sampler *s, uint64_t now_ns, uint64_t until_ns);
 /* The i-th guess, 0: it is none. */
 uint32_t sampler_guess_tid(struct sampler *s, const struct track *t, unsigned i);
 
+/* --- sampler_look.c --- */
+
+/*
+ * One round: everything that may have changed. *now_ns is the time, before and after. Returns 0, or
+ * -ESRCH, or -EFAULT when nothing could be read.
+ */
+int sampler_look(struct sampler *s, uint64_t *now_ns);
+
+/* --- sampler_unseen.c --- */
+
+/*
+ * With more time than this between looks a thread may run and wait many times between two of them.
+ * Then a turn, from one wait to the next, is all of the line that the look in it has shown:
+ * half-way to the wait, as at higher rates, would give half of all turns to the lines that wait.
+ */
+#define SAMPLER_SLOW_NS (2 * NS_PER_MS)
+static inline bool sampler_is_slow(const struct sampler *s)
+{
+	return s->pace.asked_ns >= SAMPLER_SLOW_NS;
+}
+
+/* It is switched in after a wait; it has run. */
+void sampler_note_woken(const struct sampler *s, struct track *t, uint64_t time_ns);
+void sampler_note_ran(struct track *t, uint64_t length_ns);
+/*
+ * Before a stack is told that a look has shown: whether there is time before it in which the thread
+ * did something unseen.
+ * @off_since_ns  since when it is off the CPU; 0: it runs
+ * Returns its end, which is the time of what was seen; 0: there is none.
+ */
+uint64_t sampler_unseen_until(const struct sampler *s, const struct track *t,
+			      uint64_t off_since_ns);
+/*
+ * Tell of that time, and of the waits in it, which have been held back for it. s->now, which has n
+ * frames, is what a look has shown at its end.
+ * @until_ns  0: nothing is unknown
+ */
+void sampler_tell_unseen(struct sampler *s, struct track *t, uint32_t n, uint64_t until_ns);
+
 /* --- sampler_waits.c --- */
 
 /* It is off the CPU from here on: that is to be told in due time. */
@@ -253,8 +296,12 @@ void sampler_sleep_until(uint64_t ns);
 
 /* --- sampler_emit.c --- */
 
-/* Tell the writer what is new in s->snap, a snapshot of this thread taken at now_ns. */
-void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns);
+/*
+ * Tell the writer what is new in s->snap, a snapshot of this thread taken at now_ns.
+ * @is_unseen  what it did from t->unseen_ns to time_ns is not known
+ */
+void sampler_emit(struct sampler *s, struct track *t, uint64_t time_ns, uint64_t now_ns,
+		  bool is_unseen);
 bool sampler_is_followed(const struct sampler *s, const char *file, const char *name);
 /* The thread is gone. */
 void sampler_emit_end(struct sampler *s, struct track *t, uint64_t now_ns);
@@ -378,6 +425,8 @@ void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uin
 		      unsigned was);
 /* The same: the thread is gone. */
 void sampler_told_gone(struct sampler *s, struct track *t);
+/* Tell of the first n waits that were held back. */
+void sampler_told_flush(struct sampler *s, struct track *t, size_t n);
 /* Now and then: waits whose turn does not come. */
 void sampler_told_overdue(struct sampler *s, uint64_t now_ns);
 

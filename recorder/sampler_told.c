@@ -63,7 +63,7 @@ static size_t count_offs(const struct track *t, uint64_t until_ns)
 	return n;
 }
 
-static void append_offs(struct sampler *s, struct track *t, size_t n)
+void sampler_told_flush(struct sampler *s, struct track *t, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		sampler_append_off(s, t, t->offs[i].start_ns, t->offs[i].end_ns, t->offs[i].was,
@@ -81,7 +81,7 @@ static bool tell_offs(struct sampler *s, struct track *t, uint64_t until_ns)
 	if (n == 0)
 		return false;
 	sampler_told_settle(s);
-	append_offs(s, t, n);
+	sampler_told_flush(s, t, n);
 	return true;
 }
 
@@ -91,14 +91,14 @@ static bool tell_offs(struct sampler *s, struct track *t, uint64_t until_ns)
  */
 void sampler_told_gone(struct sampler *s, struct track *t)
 {
-	append_offs(s, t, t->n_offs);
+	sampler_told_flush(s, t, t->n_offs);
 }
 
 void sampler_told_off(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t end_ns,
 		      unsigned was)
 {
 	if (t->n_offs >= MAX_OFFS)
-		append_offs(s, t, t->n_offs);
+		sampler_told_flush(s, t, t->n_offs);
 	t->offs = xgrow(t->offs, &t->offs_cap, t->n_offs + 1, sizeof(t->offs[0]));
 	t->offs[t->n_offs++] =
 	    (struct told_wait){.start_ns = start_ns, .end_ns = end_ns, .was = was};

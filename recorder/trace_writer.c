@@ -206,7 +206,7 @@ static int put_stack(struct trace_writer *w, const struct record_stack *r)
 	block_builder_step(t->builder, time_ns, r->keep, t->stack + r->keep, r->n_frames,
 			   (struct step_source){r->provenance, t->is_told_first});
 	t->is_told_first = false;
-	t->is_told = r->provenance != PROVENANCE_OBSERVED;
+	t->is_told = r->provenance == PROVENANCE_PRECISE || r->provenance == PROVENANCE_EXACT;
 	t->last_ns = time_ns;
 	if (!block_builder_is_full(t->builder))
 		return 0;

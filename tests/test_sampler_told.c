@@ -74,7 +74,7 @@ static void look(struct track *t, uint64_t time_ns)
 	}
 	s->snap.frames[0] = frame;
 	s->snap.n = 1;
-	sampler_emit(s, t, time_ns, time_ns);
+	sampler_emit(s, t, time_ns, time_ns, false);
 }
 
 static void make_unprovable(void)
@@ -243,7 +243,7 @@ START_TEST(nothing_that_was_told_is_taken_back)
 	sampler_told_begin(s, told, PROVENANCE_EXACT, start_ns + 2);
 	look(looked, start_ns + 3);
 	s->snap.n = 0;
-	sampler_emit(s, looked, start_ns + 4, start_ns + 4);
+	sampler_emit(s, looked, start_ns + 4, start_ns + 4, false);
 	id = tell_code("work");
 	ck_assert(tell(start_ns + 5, 0, FRAMES({id, 1}), 1));
 	/* The looks so far have been proven, and published. */

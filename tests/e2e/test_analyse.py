@@ -151,7 +151,8 @@ class Phases(unittest.TestCase):
     def test_formats_agree(self):
         rows = self.rows()
         text = analyse("--format", "csv", "-l", 1000, "--file", "phases.py", self.trace).stdout
-        table = {int(row["line"]): row for row in csv.DictReader(io.StringIO(text, newline=""))}
+        table = {int(row["line"]) if row["line"] else None: row
+                 for row in csv.DictReader(io.StringIO(text, newline=""))}
         self.assertEqual(set(table), set(rows))
         for line, row in rows.items():
             self.assertEqual(table[line]["source"], row["source"] or "")
