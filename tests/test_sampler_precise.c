@@ -293,8 +293,8 @@ static void put_garbage(unsigned i)
 	static const uint64_t times[] = {0, 1, UINT64_MAX, UINT64_MAX / 2};
 	enum shim_kind kind = (enum shim_kind)(random() % 14);
 	uint64_t code = random() % 8 ? random() % 2 ? outer.code : inner.code : (uint64_t)random();
-	uint64_t value = random() % 16 ? start_ns + i + (uint64_t)random() % 3000
-				       : times[random() % 4];
+	uint64_t value =
+	    random() % 16 ? start_ns + i + (uint64_t)random() % 3000 : times[random() % 4];
 	uint32_t thread = (uint32_t)random() % 6;
 	uint64_t frame = (uint64_t)random() % 4;
 	uint32_t at = random() % 50 ? (uint32_t)random() % 6 : (uint32_t)random() << 1;
@@ -333,8 +333,8 @@ static void look_somewhere(void)
 	s->snap.n = 0;
 	s->snap.frames = xgrow(s->snap.frames, &s->snap.cap, 4, sizeof(s->snap.frames[0]));
 	for (uint32_t n = (uint32_t)random() % 4; s->snap.n < n; s->snap.n++) {
-		if (py_codes_load(s->codes, random() % 2 ? outer.code : inner.code, now_ns,
-				  &code) < 0)
+		if (py_codes_load(s->codes, random() % 2 ? outer.code : inner.code, now_ns, &code) <
+		    0)
 			break;
 		/* Unused for long, so that a batch is taken back when it is another one. */
 		code->loaded_ns = 0;
@@ -396,8 +396,7 @@ START_TEST(a_trace_has_no_number_for_more_threads)
 		shim_writer_put(&w, SHIM_FRAME, n + 1, outer.code, 500, 12);
 		shim_writer_put(&w, SHIM_ENTER, n + 1, clock_monotonic_ns(), 500, 1);
 		if (i >= 1000)
-			shim_writer_put(&w, SHIM_LINE, n + 1, clock_monotonic_ns(), 500,
-					13);
+			shim_writer_put(&w, SHIM_LINE, n + 1, clock_monotonic_ns(), 500, 13);
 		if (i % 100 == 99)
 			poll_ring();
 	}

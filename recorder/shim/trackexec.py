@@ -54,6 +54,8 @@ _MAX_CODES = 1 << 16
 _MAX_FILES = 1 << 14
 _MAX_THREADS = (1 << 24) - 1
 
+_has_monitoring = hasattr(sys, "monitoring")
+
 # Functions whose frame can be left and entered again.
 _GENERATOR = 0x20 | 0x80 | 0x200
 
@@ -161,7 +163,8 @@ def _new_state():
     state.trace = state.trace_silent = state.called = state.watch = None
     state.line, state.call, state.back = number | _LINE, number | _CALL, number | _RETURN
     state.leave = number | _LEAVE
-    _make_state(state)
+    if not _has_monitoring:
+        _make_traced(state)
     _states[:] = [ref for ref in _states if ref() is not None]
     _states.append(weakref.ref(state))
     _tls.state = state
@@ -312,7 +315,12 @@ def _look_at_body(state, frame, due):
         state.silent = id(frame) if line else 0
         state.told = id(frame), lasti, line, state.line, state.trace_silent if line else state.trace
         state.end = state.silent, last, due
-        _mark(frame)
+        # What a new frame at the same address does not have. An f_trace would make line numbers
+        # stale up to 3.9; when lines are off, a debugger that comes later sees none.
+        if _has_monitoring:
+            frame.f_trace = _mark_of_frame
+        else:
+            frame.f_trace_lines = False
 
 
 def _tell_body(state):
@@ -521,14 +529,6 @@ class _TracedSection:
                     _end_traced(_tls.state, _getframe(1))
             except _OURS:
                 _suspended.pop(_getframe(1), None)
-
-
-def _mark_traced(frame):
-    """
-    A new frame at the same address does not have this; f_trace would do, but it makes line numbers
-    stale up to 3.9.
-    """
-    frame.f_trace_lines = False
 
 
 def _begin_traced(state, frame):
@@ -797,10 +797,6 @@ def _begin_monitored(state, frame):
 
 def _mark_of_frame(frame, event, arg):
     """Is in a frame's f_trace, and not in that of a new one at the same address. Traces nothing."""
-
-
-def _mark_monitored(frame):
-    frame.f_trace = _mark_of_frame
 
 
 def _watch_opener(known, frame, is_site, is_silent):
@@ -1085,10 +1081,6 @@ def _on_yield(code, offset, value):
     return None
 
 
-def _make_monitored(state):
-    """Nothing: what sees the lines is the same for all threads."""
-
-
 def _find_section_lines(code, lasti):
     """
     The lines that can run between the begin of a section at this instruction and its end; None
@@ -1150,7 +1142,7 @@ def _after_fork():
     _is_used = _can_open = True
     _states.clear()
     _suspended.clear()
-    if state is not None and _make_state is _make_traced:
+    if state is not None and not _has_monitoring:
         if _gettrace() in (state.trace, state.trace_silent, state.watch):
             _settrace(None)
         _untrace(state, _getframe())
@@ -1162,18 +1154,16 @@ def _after_fork():
         ring.close()
 
 
-if hasattr(sys, "monitoring"):
+if _has_monitoring:
     _DISABLE = sys.monitoring.DISABLE
     _tracing_state = _STATE_MONITORING
     _section = _MonitoredSection()
-    _begin, _make_state, _take_tracer = _begin_monitored, _make_monitored, _take_monitored
-    _mark = _mark_monitored
+    _begin, _take_tracer = _begin_monitored, _take_monitored
     _unwatch_all = _unwatch_all_monitored
 else:
     _tracing_state = _STATE_TRACING
     _section = _TracedSection()
-    _begin, _make_state, _take_tracer = _begin_traced, _make_traced, _take_traced
-    _mark = _mark_traced
+    _begin, _take_tracer = _begin_traced, _take_traced
 
     def _unwatch_all():
         """Nothing outlives a section."""
