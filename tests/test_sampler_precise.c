@@ -340,7 +340,7 @@ static void look_somewhere(void)
 		code->loaded_ns = 0;
 		s->snap.frames[s->snap.n] = (struct py_frame){.code = code};
 	}
-	sampler_emit(s, t, now_ns, now_ns);
+	sampler_emit(s, t, now_ns, now_ns, false);
 	if (random() % 100 == 0)
 		end_thread((size_t)random() % s->n_tracks);
 	/* Another function lies there. */
