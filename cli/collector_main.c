@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* `trackexec-collector`: the daemon, and, with an internal option, a worker of it. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/command.h"
 #include "common/cleanup.h"
@@ -49,6 +51,16 @@ struct request {
 	const char *folders[2];
 	enum job job;
 };
+
+/* What cannot be looked at is left to the one who reads it, who says why. */
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	return S_ISDIR(st.st_mode);
+}
 
 static void parse(int argc, char **argv, struct request *ret)
 {
@@ -108,6 +120,11 @@ static void parse(int argc, char **argv, struct request *ret)
 	}
 	if (optind < argc) {
 		log_error("there is nothing to give but options: '%s'", argv[optind]);
+		ret->job = JOB_WRONG;
+	}
+	if (ret->options.config_folders && !is_folder(ret->folders[0])) {
+		log_error("--config %s: give the folder that has collector.conf in it",
+			  ret->folders[0]);
 		ret->job = JOB_WRONG;
 	}
 	if (ret->options.root && ret->options.root[0] != '/') {

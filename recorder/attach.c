@@ -57,11 +57,34 @@ static void fail_no_probes(struct attach *a, const char *python)
 	progress_clear(&a->progress);
 	log_error("process %d cannot be recorded with --mode exact: its interpreter (CPython %s) "
 		  "was built without the probe python:line, which only CPython 3.8 to 3.11 built "
-		  "--with-dtrace have (Debian's do). Record it with --mode sample, and load the "
-		  "shim in it for sections in which each line counts",
-		  pid_of(a), version);
+		  "--with-dtrace have (Debian's do)%s",
+		  pid_of(a), version,
+		  shim_tells_lines(python)
+		      ? ", and there is no shim in it that could tell each line instead: let it "
+			"import the shim and call record(), or record it with --mode sample"
+		      : ". Record it with --mode sample, and load the shim in it for sections in "
+			"which each line counts");
 	attach_note_failure(a, EXIT_FAILED);
 	attach_stop(a, "no exact mode");
+}
+
+/* A program that has just begun may load a shim. */
+static bool may_load_shim(const struct attach *a, const char *python)
+{
+	return shim_tells_lines(python) && (a->config->is_command || a->phase == REATTACHING);
+}
+
+/* There are no probes: the shim tells each line. */
+static void open_shim_lines(struct attach *a)
+{
+	struct message m;
+
+	shim_ask_for_lines(&m, true);
+	message_send(a->config->sock, &m);
+	progress_clear(&a->progress);
+	log_info("process %d: exact mode goes through its shim, from the next section on that it "
+		 "opens: its interpreter (CPython %s) has no probe python:line",
+		 pid_of(a), a->python);
 }
 
 /* The interpreter's probes begin to tell each line. */
@@ -104,6 +127,14 @@ static bool is_young(const struct attach *a)
 	return start + YOUNG_NS > now;
 }
 
+static bool has_shim(const struct attach *a)
+{
+	uint64_t pid;
+	auto_close int fd = shim_find(a->target, &pid);
+
+	return fd >= 0;
+}
+
 /* Hand over what the target is now. A failure is kept in last_status. */
 static void send_target(struct attach *a, uint64_t now)
 {
@@ -126,6 +157,7 @@ static void send_target(struct attach *a, uint64_t now)
 		message_close_fds(&m);
 		return;
 	}
+	m.start = a->config->is_exact && has_shim(a);
 	identity_read_command(a->target, m.text, sizeof(m.text));
 	identity_read_executable(a->target, m.path);
 	r = message_send(a->config->sock, &m);
@@ -154,16 +186,20 @@ static void on_attached(struct attach *a, const struct message *m)
 			return;
 		}
 	}
-	if (m->status == -ENOPROTOOPT) {
+	if (m->status == -ENOPROTOOPT && !may_load_shim(a, m->text)) {
 		fail_no_probes(a, m->text);
 		return;
 	}
+	if (m->status == -ENOPROTOOPT)
+		attach_keep_text(a->python, sizeof(a->python), m->text);
 	if (m->status < 0) {
 		retry_later(a, now);
 		return;
 	}
-	if (a->config->is_exact)
+	if (a->config->is_exact && m->lines.n_probes)
 		open_lines(a, &m->lines);
+	else if (a->config->is_exact)
+		open_shim_lines(a);
 	if (a->phase >= ENDING)
 		return;
 	log_debug("process %d: CPython %s, recording to %s", pid_of(a), a->python,
@@ -324,6 +360,8 @@ static void decide(struct attach *a, uint64_t now)
 
 		if (identity_read_stat(a->target, &stat) == 0 && process_is_exiting(&stat))
 			a->give_up_at_ns = now + PATIENCE_NS; /* its end is on the way */
+		else if (a->last_status == -ENOPROTOOPT)
+			fail_no_probes(a, a->python);
 		else if (a->phase == REATTACHING)
 			attach_fail_after_exec(a);
 		else if (a->config->is_command)

@@ -39,7 +39,8 @@ static struct track *add_track(struct sampler *s, const struct py_thread *id)
 {
 	struct track *t;
 
-	if (s->next_thread >= MAX_THREAD_NUMBER)
+	/* Each of them may still need one. */
+	if (s->next_thread + s->n_tracks >= MAX_THREAD_NUMBER)
 		return NULL;
 	t = xcalloc(1, sizeof(*t));
 	t->id = *id;

@@ -18,6 +18,7 @@
 #include "recorder/exact/line_endings.h"
 #include "recorder/exact/line_handover.h"
 #include "recorder/session_private.h"
+#include "recorder/shim_find.h"
 
 /* Setting a probe takes some milliseconds, for each thread and CPU. */
 #define LOOK_NS (10 * NS_PER_S)
@@ -126,20 +127,17 @@ static void explain_lack(struct session *s)
 	note_exact_error(s, why);
 }
 
-/* From 3.12 on, which have no probes, a shim that is loaded can tell each line instead. */
+/* Where there are no probes, a shim that is loaded can tell each line instead. */
 static bool has_telling_shim(const struct session *s)
 {
-	unsigned minor;
-
-	return s->has_shim && sscanf(s->python, "3.%u", &minor) == 1 && minor >= 12;
+	return s->has_shim && shim_tells_lines(s->python);
 }
 
 static void ask_shim(struct session *s, bool is_wanted)
 {
 	struct message m;
 
-	message_init(&m, MSG_SHIM);
-	m.end = is_wanted;
+	shim_ask_for_lines(&m, is_wanted);
 	s->exact.is_through_shim = is_wanted;
 	if (s->worker.sock >= 0)
 		session_send(s, &m);

@@ -474,11 +474,13 @@ static void update_block(struct trace_writer *w, struct thread *t)
 		keep_block(w, t, until_ns);
 }
 
-static bool is_flush_due(const struct trace_writer *w, uint64_t now_ns)
+static uint64_t flush_due_ns(const struct trace_writer *w)
 {
-	if (now_ns < w->flushed_until_ns + FLUSH_NS || now_ns < w->flushed_ns + FLUSH_PAUSE_NS)
-		return false;
-	return w->known_until_ns > w->flushed_until_ns || w->n_gaps || !w->counters_stored;
+	uint64_t old_ns = w->flushed_until_ns + FLUSH_NS, pause_ns = w->flushed_ns + FLUSH_PAUSE_NS;
+
+	if (w->known_until_ns <= w->flushed_until_ns && !w->n_gaps && w->counters_stored)
+		return UINT64_MAX;
+	return old_ns > pause_ns ? old_ns : pause_ns;
 }
 
 static int store_news(struct trace_writer *w, uint64_t now_ns)
@@ -486,7 +488,7 @@ static int store_news(struct trace_writer *w, uint64_t now_ns)
 	int has_news = source_files_has_new(w->files) || w->n_codes_stored < w->n_codes ||
 		       !w->threads_stored || wait_texts_has_new(w->texts);
 
-	if (!is_flush_due(w, now_ns))
+	if (now_ns < flush_due_ns(w))
 		return has_news || w->n_finished ? trace_rows_flush(w, FLUSH_ROWS) : 0;
 	w->flushed_ns = now_ns;
 	w->flushed_until_ns = w->known_until_ns;
@@ -499,6 +501,12 @@ static int store_news(struct trace_writer *w, uint64_t now_ns)
 	if (!has_news && !w->n_finished && !w->n_gaps && w->counters_stored)
 		return 0;
 	return trace_rows_flush(w, FLUSH_WITH_COUNTERS);
+}
+
+uint64_t trace_writer_due_ns(const struct trace_writer *w)
+{
+	/* A trim is done step by step. */
+	return w->totals.is_trimming ? 0 : flush_due_ns(w);
 }
 
 int trace_writer_tick(struct trace_writer *w, uint64_t now_ns)

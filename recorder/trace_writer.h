@@ -84,10 +84,12 @@ int trace_writer_end_abandoned(const char *db_path, const char *reason);
 int trace_writer_put(struct trace_writer *w, const struct record_header *record);
 
 /*
- * To be called at least every 250 ms with the present time: about every second all that is known
- * is written. Also does the next step of a trim.
+ * To be called with the present time when trace_writer_due_ns() has come, or some 50 ms later:
+ * about every second all that is known is written. Also does the next step of a trim.
  */
 int trace_writer_tick(struct trace_writer *w, uint64_t now_ns);
+/* When it is to be called next, as things are; UINT64_MAX: nothing waits to be stored. */
+uint64_t trace_writer_due_ns(const struct trace_writer *w);
 
 /* What was found out about a wait. */
 struct wait_about {

@@ -165,6 +165,10 @@ static int wait_ms(const struct worker *w, unsigned n_drained)
 
 	if (is_resting(w))
 		due_ns += REST_NS;
+	if (trace_writer_due_ns(w->writer) < due_ns)
+		due_ns = trace_writer_due_ns(w->writer);
+	if (due_ns < w->next_tick_ns)
+		due_ns = w->next_tick_ns;
 	if (n_drained == DRAIN_MAX || now_ns >= due_ns)
 		return 0;
 	return (int)((due_ns - now_ns) / NS_PER_MS) + 1;

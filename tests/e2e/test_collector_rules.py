@@ -36,6 +36,17 @@ class ConfigTest(CollectorTest):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
         self.assertRegex(self.collector.run("--print-config").stdout, r"(?m)^Rate=2(000|k)")
 
+    def test_config_is_a_folder(self):
+        """What was asked for and is not there is not taken for an empty configuration."""
+        file = self.folder / "collector.conf"
+        file.touch()
+        for place in (file, self.folder / "missing"):
+            for job in ("--check-config", "--print-config"):
+                with self.subTest(place=place.name, job=job):
+                    done = self.collector.run("--config", str(place), job)
+                    self.assertEqual((done.returncode, done.stdout), (2, ""))
+                    self.assertIn(f"--config {place}: give the folder", done.stderr)
+
     def test_reload(self):
         pid = self.family().fork("one")
         self.start_with_root()
