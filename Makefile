@@ -170,7 +170,8 @@ check-asan: deps-check
 	exit $$status
 
 # Those that run threads of ours.
-THREADED := wait_queue attach cpu_placement discover handover look ring sampler sandbox_recording
+THREADED := wait_queue attach cpu_placement discover handover line_endings line_events line_handover look \
+            ring sampler sandbox_recording
 TSAN_TESTS := $(THREADED:%=$(BUILD)/tsan/tests/test_%)
 
 # GCC's thread sanitizer needs addresses that are not randomised much.

@@ -21,7 +21,7 @@ struct attach_config {
 	uint64_t duration_ns;	       /* 0: unlimited */
 	bool quiet;
 	enum edge_wish edges;
-	bool is_exact;	    /* each line, as the interpreter's probes tell it; otherwise an error */
+	bool is_exact;	    /* each line, as probes or the shim tell it; otherwise an error */
 	const char *folder; /* of the trace, for messages */
 	int sock;	    /* to the worker; taken over */
 	pid_t worker;

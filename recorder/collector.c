@@ -17,6 +17,8 @@
 #include "common/xalloc.h"
 #include "recorder/accounts.h"
 #include "recorder/collector_private.h"
+#include "recorder/exact/line_endings.h"
+#include "recorder/exact/trace_fs.h"
 #include "recorder/wait_host.h"
 #include "recorder/notify.h"
 
@@ -387,6 +389,7 @@ static int set_up(struct collector *c)
 		return -ENOMEM;
 	}
 	set_up_events(c);
+	trace_fs_clean();
 	diag_fd = notify_take_descriptor(NOTIFY_SOCKET_DIAG);
 	if (diag_fd < 0)
 		diag_fd = -1;
@@ -394,6 +397,7 @@ static int set_up(struct collector *c)
 	    .on_inexact = collector_on_inexact,
 	    .base = c->base,
 	    .looks = c->looks,
+	    .line_endings = line_endings_new(),
 	    .get_root = get_root,
 	    .is_allowed = collector_is_allowed,
 	    .on_over = on_over,
@@ -440,6 +444,10 @@ static void tear_down(struct collector *c)
 	free_event(c->on_int);
 	free_event(c->on_hup);
 	look_pool_free(c->looks);
+	/* Until no probe is left that we have set. */
+	if (c->session_ops.line_endings)
+		line_endings_wait(c->session_ops.line_endings);
+	line_endings_unref(c->session_ops.line_endings);
 	wait_host_unref(c->session_ops.wait_host);
 	if (c->base)
 		event_base_free(c->base);

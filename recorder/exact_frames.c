@@ -2,9 +2,9 @@
 /*
  * One thread's frames, as its probes tell of them, and what is told of that.
  *
- * What is told is what sys.settrace() would tell. The probes differ from it in two ways: the first
- * line of a function is not told where it is the line of its definition too (a lambda), and after
- * each await or yield from its line is told once more.
+ * What is told is what sys.settrace() would tell. The probes of 3.11 differ from it in two ways:
+ * the first line of a function is not told where it is the line of its definition too (a lambda),
+ * and after each await or yield from its line is told once more.
  */
 #include <string.h>
 
@@ -70,7 +70,9 @@ static void pop(struct sampler *s, struct exact_thread *th, uint64_t time_ns)
 {
 	struct exact_frame *f = &th->frames[th->n - 1];
 
-	settle_first_line(s, th);
+	/* One that has no line at all was left before its first one. */
+	if (f->begins_here)
+		settle_first_line(s, th);
 	th->n--;
 	if (f->is_followed)
 		tell(s, th, time_ns, f->depth, NULL);

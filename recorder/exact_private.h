@@ -40,7 +40,7 @@ struct exact_thread {
 	/* While they are not known: those that came or went since a look began. */
 	uint64_t *met; /* addresses; of those that are still there: also in frames */
 	size_t n_met, met_cap;
-	bool is_met_full; /* too many, or of unknown address */
+	bool is_met_full; /* there were more: too many, of unknown address, or lost */
 	struct {
 		uint64_t addr;
 		int32_t line;

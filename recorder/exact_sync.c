@@ -63,6 +63,10 @@ void exact_sync_note(struct exact_thread *th, const struct line_event *e, uint64
 	switch (e->kind) {
 	case PROBE_ENTRY:
 		note_met(th, addr);
+		if (th->n == EXACT_FRAMES_MAX) {
+			th->is_met_full = true;
+			break;
+		}
 		th->frames = xgrow(th->frames, &th->cap, th->n + 1, sizeof(th->frames[0]));
 		th->frames[th->n++] = (struct exact_frame){
 		    .addr = addr, .file = e->file, .name = e->name, .line = e->line};

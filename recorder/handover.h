@@ -31,7 +31,7 @@
 enum message_type {
 	/*
 	 * text: command line, path: executable, fds: memory, mappings and, where the worker can't
-	 * open it by itself, stat.
+	 * open it by itself, stat; start: bool, whether it has a shim.
 	 */
 	MSG_TARGET = 1,
 	MSG_STOP,	 /* text: the reason to write into the trace */

@@ -103,6 +103,8 @@ void exact_lose_sync(struct sampler *s, struct exact_thread *th, uint64_t time_n
 		sampler_told_end(s, th->track, time_ns);
 	th->is_synced = false;
 	exact_sync_begin(th);
+	/* A look that is on its way does not count: what came since it began is not known. */
+	th->is_met_full = true;
 }
 
 /*
@@ -128,8 +130,9 @@ static struct exact_thread *need_thread(struct sampler *s, const struct line_sam
 
 void sampler_exact_add(struct sampler *s, struct track *t)
 {
+	/* What it did already may not have been taken yet. */
 	if (s->exact && s->exact->source->is_inherited)
-		sampler_told_begin(s, t, PROVENANCE_EXACT, clock_monotonic_ns());
+		sampler_told_begin(s, t, PROVENANCE_EXACT, s->exact->last_ns);
 }
 
 void sampler_exact_forget(struct sampler *s, const struct track *t)

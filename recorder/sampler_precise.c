@@ -27,8 +27,11 @@ static struct precise_code *code_slot(struct sampler_precise *p, uint64_t addr)
 
 static uint32_t load_code(struct sampler *s, uint64_t addr, uint64_t now_ns)
 {
-	struct py_code *code = py_codes_find(s->codes, addr);
+	struct py_code *code;
 
+	/* The end of a batch may free it. */
+	sampler_told_settle(s);
+	code = py_codes_find(s->codes, addr);
 	/* It may have been another one's when it was loaded for a look. */
 	if (code && py_codes_check(s->codes, code, now_ns, false) != 1)
 		code = NULL;
@@ -352,6 +355,9 @@ void precise_take(struct sampler *s, const struct shim_record *r, uint64_t now_n
 		on_return(s, th, r);
 		break;
 	case SHIM_LEAVE:
+		/* Its last line is over at once. */
+		if (th->track && r->line)
+			on_line(s, th, r, now_ns);
 		precise_end_section(s, th, r->value);
 		break;
 	default:

@@ -413,6 +413,8 @@ bool sampler_told_stack(struct sampler *s, struct track *t, uint64_t time_ns, ui
  * the end of each bunch, several times a second, also when nothing was in it.
  */
 void sampler_told_until(struct sampler *s, struct track *t, uint64_t time_ns);
+/* Nothing of the batch may be taken back from here on; code objects that are gone are freed. */
+void sampler_told_settle(struct sampler *s);
 /*
  * The id of the code of these names, which is announced when it is new; names that are too long
  * (PY_MAX_FILE_NAME, PY_MAX_QUALNAME) are cut. Whether it is followed is the caller's to decide

@@ -54,7 +54,8 @@ static struct track *add_track(struct sampler *s, const struct py_thread *id)
 {
 	struct track *t;
 
-	if (s->next_thread >= MAX_THREAD_NUMBER)
+	/* Each of them may still need one. */
+	if (s->next_thread + s->n_tracks >= MAX_THREAD_NUMBER)
 		return NULL;
 	t = xcalloc(1, sizeof(*t));
 	t->id = *id;
@@ -108,6 +109,20 @@ struct track *sampler_add_told(struct sampler *s, uint64_t python_id, uint32_t n
 	return t;
 }
 
+/* Whether this number was told of the thread, whose own the interpreter may not keep. */
+static bool is_told_native(struct sampler *s, const struct track *t, const struct py_thread *id)
+{
+	const struct track listed = {.id = *id};
+
+	if (id->native_id)
+		return id->native_id == t->told_native_id;
+	for (unsigned i = 0; !t->id.python_id && i < SAMPLER_TID_GUESSES; i++) {
+		if (sampler_guess_tid(s, &listed, i) == t->told_native_id)
+			return true;
+	}
+	return t->id.python_id;
+}
+
 /* One that told of itself before it was listed. */
 static struct track *adopt_told(struct sampler *s, const struct py_thread *id)
 {
@@ -116,7 +131,7 @@ static struct track *adopt_told(struct sampler *s, const struct py_thread *id)
 
 		if (t->id.tstate || !t->told_native_id ||
 		    (t->id.python_id && t->id.python_id != id->python_id) ||
-		    (id->native_id ? id->native_id != t->told_native_id : !t->id.python_id))
+		    !is_told_native(s, t, id))
 			continue;
 		py_stack_free(t->stack);
 		t->stack = py_stack_new(id->tstate);

@@ -21,8 +21,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* Nothing of the batch may be taken back from here on. */
-static void settle(struct sampler *s)
+void sampler_told_settle(struct sampler *s)
 {
 	uint64_t now_ns;
 
@@ -81,7 +80,7 @@ static bool tell_offs(struct sampler *s, struct track *t, uint64_t until_ns)
 
 	if (n == 0)
 		return false;
-	settle(s);
+	sampler_told_settle(s);
 	sampler_told_flush(s, t, n);
 	return true;
 }
@@ -117,7 +116,7 @@ void sampler_told_begin(struct sampler *s, struct track *t, enum provenance p, u
 {
 	assert(p != PROVENANCE_OBSERVED);
 	/* What was seen of it so far counts, or is gone. */
-	settle(s);
+	sampler_told_settle(s);
 	t->told_by = p;
 	t->is_told_first = true;
 	t->stale = false;
@@ -158,7 +157,7 @@ uint32_t sampler_told_code(struct sampler *s, const char *file, size_t file_len,
 	};
 	uint32_t id;
 
-	settle(s);
+	sampler_told_settle(s);
 	now_ns = not_after_now(s, now_ns);
 	id = sampler_announce_code(s, &text, now_ns);
 	publish(s, now_ns);
@@ -200,7 +199,7 @@ bool sampler_told_stack(struct sampler *s, struct track *t, uint64_t time_ns, ui
 	if (!t->told_in && keep == 0 && n_frames == 0)
 		return true;
 	s->is_quiet = false;
-	settle(s);
+	sampler_told_settle(s);
 	time_ns = clamp_time(s, t, time_ns);
 	if (!sampler_tell_full_gap(s, time_ns) ||
 	    (!t->told_in && !sampler_announce_thread(s, t, time_ns))) {

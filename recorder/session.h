@@ -33,6 +33,7 @@ struct wait_peer;
 struct session_ops {
 	struct event_base *base;
 	struct look_pool *looks;
+	struct line_endings *line_endings; /* of exact mode; NULL: who ends it waits for that */
 	/* The root's descriptor now, -1 when it is gone. */
 	int (*get_root)(void *ctx);
 	/* May a process with these rights be recorded? Asked before each attachment. */

@@ -5,8 +5,6 @@
  * when the time is over, nobody wants it any more, or the session ends.
  */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +15,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/xalloc.h"
+#include "recorder/exact/line_endings.h"
 #include "recorder/exact/line_handover.h"
 #include "recorder/session_private.h"
+#include "recorder/shim_find.h"
 
 /* Setting a probe takes some milliseconds, for each thread and CPU. */
 #define LOOK_NS (10 * NS_PER_S)
@@ -26,34 +26,10 @@
 struct lines_look {
 	struct session *session; /* NULL: nobody waits for it any more */
 	struct held_target *target;
+	struct line_endings *endings;
 	struct line_request request;
 	struct line_events *events;
 };
-
-static void *free_events(void *arg)
-{
-	line_events_free(arg);
-	return NULL;
-}
-
-/* It takes the kernel a while to be sure that nobody is in a probe. Not for the event loop. */
-static void free_events_elsewhere(struct line_events *events)
-{
-	pthread_t thread;
-	sigset_t all, old;
-	int r;
-
-	if (!events)
-		return;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, free_events, events);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r == 0)
-		pthread_detach(thread);
-	else
-		line_events_free(events);
-}
 
 static void note_exact_error(struct session *s, const char *text)
 {
@@ -100,12 +76,13 @@ static void done(void *arg, int result)
 	log_info("%s: process %d: exact mode: each line is recorded", s->name, (int)s->pid);
 }
 
-/* When nobody took the events, they end in the thread that frees them. */
+/* When nobody took the events, they end. */
 static void discard(void *arg)
 {
 	struct lines_look *look = arg;
 
-	free_events_elsewhere(look->events);
+	line_endings_add(look->endings, look->events);
+	line_endings_unref(look->endings);
 	held_target_unref(look->target);
 	free(look);
 }
@@ -120,6 +97,7 @@ static void open_lines(struct session *s)
 	look = xcalloc(1, sizeof(*look));
 	look->session = s;
 	look->target = held_target_ref(s->target);
+	look->endings = line_endings_ref(s->ops->line_endings);
 	look->request = s->exact.request;
 	if (look_submit(s->ops->looks, &ops, look, clock_monotonic_ns() + LOOK_NS) == 0) {
 		s->exact.look = look;
@@ -149,20 +127,17 @@ static void explain_lack(struct session *s)
 	note_exact_error(s, why);
 }
 
-/* From 3.12 on, which have no probes, a shim that is loaded can tell each line instead. */
+/* Where there are no probes, a shim that is loaded can tell each line instead. */
 static bool has_telling_shim(const struct session *s)
 {
-	unsigned minor;
-
-	return s->has_shim && sscanf(s->python, "3.%u", &minor) == 1 && minor >= 12;
+	return s->has_shim && shim_tells_lines(s->python);
 }
 
 static void ask_shim(struct session *s, bool is_wanted)
 {
 	struct message m;
 
-	message_init(&m, MSG_SHIM);
-	m.end = is_wanted;
+	shim_ask_for_lines(&m, is_wanted);
 	s->exact.is_through_shim = is_wanted;
 	if (s->worker.sock >= 0)
 		session_send(s, &m);
@@ -202,7 +177,7 @@ static void end(struct session *s)
 		ask_shim(s, false);
 	if (!s->exact.events)
 		return;
-	free_events_elsewhere(steal_ptr(s->exact.events));
+	line_endings_add(s->ops->line_endings, steal_ptr(s->exact.events));
 	if (s->worker.sock >= 0)
 		line_handover_send(s->worker.sock, NULL);
 	log_info("%s: process %d: exact mode is over", s->name, (int)s->pid);

@@ -118,3 +118,16 @@ int shim_find(const struct identity *id, uint64_t *ret_pid)
 	}
 	return -ENOENT;
 }
+
+bool shim_tells_lines(const char *python)
+{
+	unsigned minor;
+
+	return sscanf(python, "3.%u", &minor) == 1 && minor >= 12;
+}
+
+void shim_ask_for_lines(struct message *ret, bool is_wanted)
+{
+	message_init(ret, MSG_SHIM);
+	ret->end = is_wanted;
+}

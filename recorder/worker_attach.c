@@ -12,6 +12,7 @@
 #include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "recorder/python/py_locate.h"
+#include "recorder/shim_find.h"
 #include "recorder/target/mappings.h"
 #include "recorder/trace_writer.h"
 
@@ -131,7 +132,8 @@ int worker_find_interpreter(struct worker *w, struct message *target, char *foun
 		r = py_runtime_open(&w->mem, &where, &w->py, found, size);
 	if (r == 0) {
 		worker_find_lines(w, where.path);
-		if (w->config->needs_lines && w->lines_status < 0) {
+		if (w->config->needs_lines && w->lines_status < 0 &&
+		    !(target->start && shim_tells_lines(w->py.version))) {
 			snprintf(found, size, "%s", w->py.version);
 			r = -ENOPROTOOPT;
 		}

@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/xalloc.h"
+#include "recorder/oncpu/edge_events.h"
 #include "recorder/sampler_private.h"
 #include "tests/support/py_image.h"
 #include "tests/support/shim_writer.h"
+#include "tests/support/trace_records.h"
 
 #define RING_BYTES ((size_t)1 << 20)
 #define THREAD	   7u
@@ -272,6 +275,138 @@ START_TEST(garbage_does_no_harm)
 }
 END_TEST
 
+/* What the ring holds goes to the trace, which takes all of it. */
+static void write_records(struct trace_writer *writer)
+{
+	const struct record_header *h;
+
+	while ((h = ring_peek(ring))) {
+		ck_assert_msg(trace_writer_put(writer, h) == 0,
+			      "record of kind %u for thread %u is not taken", h->kind, h->thread);
+		ring_consume(ring);
+	}
+}
+
+/* Records that make sense by themselves, in an order that does not: more gets through. */
+static void put_garbage(unsigned i)
+{
+	static const uint64_t times[] = {0, 1, UINT64_MAX, UINT64_MAX / 2};
+	enum shim_kind kind = (enum shim_kind)(random() % 14);
+	uint64_t code = random() % 8 ? random() % 2 ? outer.code : inner.code : (uint64_t)random();
+	uint64_t value =
+	    random() % 16 ? start_ns + i + (uint64_t)random() % 3000 : times[random() % 4];
+	uint32_t thread = (uint32_t)random() % 6;
+	uint64_t frame = (uint64_t)random() % 4;
+	uint32_t at = random() % 50 ? (uint32_t)random() % 6 : (uint32_t)random() << 1;
+
+	if (kind == SHIM_FRAME || kind == SHIM_CALL)
+		value = code;
+	else if (kind == SHIM_THREAD)
+		value = IDENT + (uint64_t)random() % 3;
+	shim_writer_put(&w, kind, thread, value, frame, at);
+}
+
+static void end_thread(size_t i)
+{
+	struct track *t = s->tracks[i];
+
+	sampler_emit_end(s, t, clock_monotonic_ns());
+	s->tracks[i] = s->tracks[--s->n_tracks];
+	sampler_free_track(s, t);
+}
+
+/* Looks at threads whose sections are not open, and waits of all, come in between. */
+static void look_somewhere(void)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	struct track *t;
+	struct py_code *code;
+
+	if (!s->n_tracks)
+		return;
+	t = s->tracks[(size_t)random() % s->n_tracks];
+	if (random() % 4 == 0)
+		sampler_emit_off(s, t, now_ns - (uint64_t)random() % 1000, now_ns, EDGE_WAITING,
+				 random() % 2);
+	if (t->told_by != PROVENANCE_OBSERVED)
+		return;
+	s->snap.n = 0;
+	s->snap.frames = xgrow(s->snap.frames, &s->snap.cap, 4, sizeof(s->snap.frames[0]));
+	for (uint32_t n = (uint32_t)random() % 4; s->snap.n < n; s->snap.n++) {
+		if (py_codes_load(s->codes, random() % 2 ? outer.code : inner.code, now_ns, &code) <
+		    0)
+			break;
+		/* Unused for long, so that a batch is taken back when it is another one. */
+		code->loaded_ns = 0;
+		s->snap.frames[s->snap.n] = (struct py_frame){.code = code};
+	}
+	sampler_emit(s, t, now_ns, now_ns, false);
+	if (random() % 100 == 0)
+		end_thread((size_t)random() % s->n_tracks);
+	/* Another function lies there. */
+	if (random() % 20 == 0)
+		py_image_put32(&im, inner.code + im.l.code.first_line, (uint32_t)random() % 100);
+}
+
+START_TEST(garbage_ends_no_trace)
+{
+	char *folder = test_folder_new();
+	struct trace_writer *writer = test_writer_new(folder);
+
+	begin();
+	srandom((unsigned)_i + 1);
+	ring_free(ring);
+	/* One that is full now and then. */
+	s->ring = ring = ring_new((size_t)1 << 19);
+	for (unsigned i = 0; i < 300000; i++) {
+		put_garbage(i);
+		if (random() % 200 == 0)
+			poll_ring();
+		if (random() % 3 == 0)
+			look_somewhere();
+		if (random() % 30000 == 0)
+			write_records(writer);
+		if (random() % 1000 == 0)
+			sampler_end_batch(s, clock_monotonic_ns());
+	}
+	poll_ring();
+	write_records(writer);
+	/* Otherwise it would show nothing. */
+	ck_assert_uint_gt(s->counters.sections, 100);
+	ck_assert_uint_gt(s->counters.dropped[DROP_RING_FULL], 0);
+	ck_assert_uint_gt(s->young_doublings, 0);
+	ck_assert_int_eq(trace_writer_close(writer, clock_monotonic_ns(), "over"), 0);
+	end();
+	test_folder_remove(folder);
+}
+END_TEST
+
+START_TEST(a_trace_has_no_number_for_more_threads)
+{
+	char *folder = test_folder_new();
+	struct trace_writer *writer = test_writer_new(folder);
+
+	begin();
+	s->next_thread = s->batch_next_thread = 64900;
+	/* First they are only known, and get their numbers when they tell something. */
+	for (uint32_t i = 0; i < 2000; i++) {
+		uint32_t n = i % 1000;
+
+		shim_writer_put(&w, SHIM_THREAD, n + 1, IDENT + n, NATIVE + n, 0);
+		shim_writer_put(&w, SHIM_FRAME, n + 1, outer.code, 500, 12);
+		shim_writer_put(&w, SHIM_ENTER, n + 1, clock_monotonic_ns(), 500, 1);
+		if (i >= 1000)
+			shim_writer_put(&w, SHIM_LINE, n + 1, clock_monotonic_ns(), 500, 13);
+		if (i % 100 == 99)
+			poll_ring();
+	}
+	ck_assert_uint_gt(s->next_thread, 64900);
+	ck_assert_int_eq(trace_writer_close(writer, clock_monotonic_ns(), "over"), 0);
+	end();
+	test_folder_remove(folder);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sampler_precise");
@@ -287,6 +422,8 @@ int main(void)
 	tcase_add_test(tc, who_knows_each_line_anyway_tells_alone);
 	tcase_add_test(tc, a_look_at_a_thread_that_told_more_does_not_count);
 	tcase_add_test(tc, garbage_does_no_harm);
+	tcase_add_loop_test(tc, garbage_ends_no_trace, 0, 4);
+	tcase_add_test(tc, a_trace_has_no_number_for_more_threads);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

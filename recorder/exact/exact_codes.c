@@ -144,6 +144,15 @@ static void find_awaits(struct exact_codes *c, const struct py_code *code, struc
 	}
 }
 
+/*
+ * From 3.11 on the first instruction belongs to the line of the definition, and the probe does not
+ * tell that line again; before, it tells the first line of all.
+ */
+static bool may_lack_first_line(const struct exact_codes *c)
+{
+	return c->layout->code.first_traceable != LAYOUT_ABSENT;
+}
+
 /* What the code object says better than a probe. */
 static void take_code(struct exact_codes *c, struct py_code *code, struct exact_code *ret)
 {
@@ -158,7 +167,7 @@ static void take_code(struct exact_codes *c, struct py_code *code, struct exact_
 	}
 	ret->is_from_code = true;
 	ret->id = 0;
-	if (first + 1 < code->n_units)
+	if (may_lack_first_line(c) && first + 1 < code->n_units)
 		ret->begins_here = code->lines[first + 1] == code->lines[first];
 	find_awaits(c, code, ret);
 }
@@ -193,7 +202,8 @@ static void remember(struct exact_codes *c, struct py_code *code)
 	c->known = xgrow(c->known, &c->known_cap, c->n_known + 1, sizeof(c->known[0]));
 	c->known_at = xgrow(c->known_at, &c->known_at_cap, c->n_known + 1, sizeof(c->known_at[0]));
 	known = &c->known[c->n_known];
-	*known = (struct exact_code){.begins_here = -1, .file = xstrdup(code->file)};
+	*known = (struct exact_code){.begins_here = may_lack_first_line(c) ? -1 : 0,
+				     .file = xstrdup(code->file)};
 	take_code(c, code, known);
 	c->known_at[c->n_known] = code->addr;
 	hash_index_add(&c->known_index, hash_names(code->file, plain_name(code->name)),
@@ -385,7 +395,7 @@ static int learn(struct exact_codes *c, const struct line_event *e, const struct
 	ret->name_at = e->name;
 	ret->line = ret->first_line = e->line;
 	ret->is_genexpr = strcmp(name, "<genexpr>") == 0;
-	ret->begins_here = -1;
+	ret->begins_here = may_lack_first_line(c) ? -1 : 0;
 	ret->file = xstrdup(file);
 	ret->name = xstrdup(name);
 	ret->followed = -1;

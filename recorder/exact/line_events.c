@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "recorder/exact/line_events.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
@@ -24,10 +23,8 @@
 #include "recorder/exact/trace_fs.h"
 #include "recorder/oncpu/online_cpus.h"
 #include "recorder/target/mappings.h"
+#include "recorder/target/thread_list.h"
 #include "recorder/target_files.h"
-
-/* The list of threads is read until it shows no new one, at most so often. */
-#define MAX_PASSES 8
 
 /* Threads that close them. */
 #define CLOSERS_MAX 16
@@ -35,7 +32,6 @@
 #define PMU "/sys/bus/event_source/devices/uprobe/"
 
 DEFINE_CLEANUP(struct line_events *, line_events_free)
-DEFINE_CLEANUP(DIR *, closedir)
 
 struct line_events {
 	const struct line_request *request; /* while they are opened */
@@ -52,11 +48,10 @@ struct line_events {
 	unsigned n_cpus;
 	int *rings; /* by CPU; -1: not open */
 	void **maps;
+	bool has_rings; /* of events of the first thread that had not ended */
 	size_t ring_bytes;
 	int *fds; /* of the probes */
 	size_t n_fds, cap_fds;
-	uint32_t *tids; /* that have them */
-	size_t n_tids, cap_tids;
 	bool inherits_all; /* processes that it forks as well: what old kernels can */
 };
 
@@ -125,7 +120,6 @@ void line_events_free(struct line_events *e)
 	free(e->maps);
 	free(e->cpus);
 	free(e->fds);
-	free(e->tids);
 	free(e);
 }
 
@@ -294,18 +288,17 @@ static int make_rings(struct line_events *e, uint32_t tid)
 {
 	int r;
 
-	e->rings = xcalloc(e->n_cpus, sizeof(*e->rings));
-	e->maps = xcalloc(e->n_cpus, sizeof(*e->maps));
-	for (unsigned i = 0; i < e->n_cpus; i++)
-		e->rings[i] = -1;
 	e->ring_bytes = LINE_RING_BYTES;
 	while (e->ring_bytes > LINE_RING_MIN_BYTES && e->ring_bytes * e->n_cpus > LINE_RINGS_BYTES)
 		e->ring_bytes /= 2;
 	for (;; e->ring_bytes /= 2) {
 		r = make_rings_of_size(e, tid);
-		if (r == 0 || (r != -EPERM && r != -ENOMEM) || e->ring_bytes <= LINE_RING_MIN_BYTES)
-			return r;
+		e->has_rings = r == 0;
+		if (r == 0)
+			return 0;
 		drop_rings(e);
+		if ((r != -EPERM && r != -ENOMEM) || e->ring_bytes <= LINE_RING_MIN_BYTES)
+			return r;
 	}
 }
 
@@ -327,78 +320,25 @@ static int open_thread_probe(struct line_events *e, uint32_t tid, unsigned probe
 	return 0;
 }
 
-/* Returns 0 also for a thread that has ended. */
-static int open_thread(struct line_events *e, uint32_t tid)
+/*
+ * A thread that a known one has started meanwhile has the events of that one already, and would be
+ * told twice: who reads the rings leaves out what comes twice. One that has ended needs none.
+ */
+static int open_thread(void *arg, int task_fd, uint32_t tid)
 {
+	struct line_events *e = arg;
+	size_t max = e->trace_fs >= 0 ? LINE_EVENTS_MAX : LINE_EVENTS_PMU_MAX;
 	size_t n = (size_t)e->n_cpus * e->request->n_probes;
 	int r = 0;
 
-	if (e->n_fds + n > LINE_EVENTS_MAX)
+	(void)task_fd;
+	if (e->n_fds + n > max)
 		return -E2BIG;
-	if (!e->rings)
+	if (!e->has_rings)
 		r = make_rings(e, tid);
 	for (unsigned i = 0; r == 0 && i < e->request->n_probes; i++)
 		r = open_thread_probe(e, tid, i);
-	if (r == -ESRCH && e->n_tids)
-		r = 0;
-	if (r < 0)
-		return r;
-	e->tids = xgrow(e->tids, &e->cap_tids, e->n_tids + 1, sizeof(*e->tids));
-	e->tids[e->n_tids++] = tid;
-	return 0;
-}
-
-static bool has_thread(const struct line_events *e, uint32_t tid)
-{
-	for (size_t i = 0; i < e->n_tids; i++) {
-		if (e->tids[i] == tid)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Those that are in the list and not known yet. A thread that a known one has started meanwhile
- * has the events of that one already, and would be told twice: who reads the rings leaves out what
- * comes twice.
- */
-static int open_listed(struct line_events *e, int task_fd, size_t *ret_n_new)
-{
-	auto_release(closedir) DIR *dir = fdopendir(openat(task_fd, ".", O_RDONLY | O_CLOEXEC));
-	size_t n = 0;
-
-	if (!dir)
-		return -errno;
-	for (struct dirent *d; (d = readdir(dir));) {
-		uint32_t tid = (uint32_t)strtoul(d->d_name, NULL, 10);
-		int r;
-
-		if (!tid || has_thread(e, tid))
-			continue;
-		r = open_thread(e, tid);
-		if (r < 0)
-			return r;
-		n++;
-	}
-	*ret_n_new = n;
-	return 0;
-}
-
-static int open_all(struct line_events *e, const struct identity *id)
-{
-	auto_close int task_fd = openat(id->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct process_stat stat;
-	size_t n_new = 1;
-	int r = 0;
-
-	if (task_fd < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	for (int i = 0; r == 0 && n_new && i < MAX_PASSES; i++)
-		r = open_listed(e, task_fd, &n_new);
-	/* Numbers may stand for others by now only if it has ended. */
-	if (r == 0)
-		r = identity_read_stat(id, &stat);
-	return r == 0 && !e->n_tids ? -ESRCH : r;
+	return r == -ESRCH ? 0 : r;
 }
 
 /* --- the request --- */
@@ -418,6 +358,30 @@ static int check_places(const struct line_request *request, const struct mapping
 			return -EINVAL;
 	}
 	return 0;
+}
+
+/*
+ * What a compiler leaves where a probe is does nothing. Notes can be wrong (of a program that was
+ * rearranged after it was linked, say), and a breakpoint within an instruction would make another
+ * one of it.
+ */
+static bool is_nop(int image_fd, uint64_t offset)
+{
+#if defined(__aarch64__)
+	static const uint8_t nops[][5] = {{0x1f, 0x20, 0x03, 0xd5}};
+	static const size_t lens[] = {4};
+#else
+	static const uint8_t nops[][5] = {{0x90}, {0x0f, 0x1f, 0x44, 0x00, 0x00}};
+	static const size_t lens[] = {1, 5};
+#endif
+	uint8_t found[5] = {0};
+	ssize_t n = pread(image_fd, found, sizeof(found), (off_t)offset);
+
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		if (n >= (ssize_t)lens[i] && memcmp(found, nops[i], lens[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Open the file, if all that is asked for is in what is mapped of it for execution. */
@@ -442,7 +406,13 @@ static int check_request(struct line_events *e, const struct identity *id)
 	if (r < 0)
 		return r;
 	e->image_fd = target_open_image(id, request->map_start, request->map_end);
-	return e->image_fd < 0 ? e->image_fd : 0;
+	if (e->image_fd < 0)
+		return e->image_fd;
+	for (unsigned i = 0; i < request->n_probes; i++) {
+		if (!is_nop(e->image_fd, request->probes[i].offset))
+			return -EINVAL;
+	}
+	return 0;
 }
 
 int line_events_open(const struct identity *id, const struct line_request *request,
@@ -458,8 +428,15 @@ int line_events_open(const struct identity *id, const struct line_request *reque
 		r = define_probes(e);
 	if (r == 0)
 		r = online_cpus_read(LINE_CPUS_MAX, &e->cpus, &e->n_cpus);
-	if (r == 0)
-		r = open_all(e, id);
+	if (r < 0)
+		return r;
+	e->rings = xcalloc(e->n_cpus, sizeof(*e->rings));
+	e->maps = xcalloc(e->n_cpus, sizeof(*e->maps));
+	for (unsigned i = 0; i < e->n_cpus; i++)
+		e->rings[i] = -1;
+	r = thread_list_visit(id, open_thread, e);
+	if (r == 0 && !e->n_fds)
+		r = -ESRCH;
 	if (r < 0)
 		return r;
 	e->request = NULL;
@@ -473,8 +450,8 @@ void line_events_explain(int status, char *buf, size_t size)
 	case -EACCES:
 	case -EPERM:
 		snprintf(buf, size,
-			 "probes in a process are not permitted (%s): the recorder needs "
-			 "CAP_PERFMON, or root",
+			 "probes in a process are not permitted (%s): the recorder needs root, or "
+			 "CAP_PERFMON and a tracefs to which it may write (/sys/kernel/tracing)",
 			 strerror(-status));
 		break;
 	case -ENOENT:
@@ -485,6 +462,11 @@ void line_events_explain(int status, char *buf, size_t size)
 			 "this kernel has no probes with semaphores for processes (%s): it needs "
 			 "Linux 4.20 with CONFIG_UPROBE_EVENTS",
 			 strerror(-status));
+		break;
+	case -EINVAL:
+		snprintf(buf, size,
+			 "what its interpreter's file says of the probes cannot be true: they are "
+			 "not set");
 		break;
 	case -E2BIG:
 		snprintf(buf, size, "it has too many threads, on a machine with that many CPUs");

@@ -20,9 +20,13 @@
 
 #include "recorder/target/identity.h"
 
-/* Of one target: a process has one per thread, CPU and probe, and each makes each line dearer. */
-#define LINE_EVENTS_MAX 4096
-#define LINE_CPUS_MAX	512
+/*
+ * Of one target, which has one per thread, CPU and probe. Of those of the uprobe PMU each is asked
+ * at each line, whichever thread it is of; of those of tracefs only the one that is meant.
+ */
+#define LINE_EVENTS_MAX	    16384
+#define LINE_EVENTS_PMU_MAX 4096
+#define LINE_CPUS_MAX	    512
 
 #define LINE_PROBES_MAX 12
 /* Copied of the stack, where arguments are there. */
@@ -60,7 +64,7 @@ struct line_events;
 
 /*
  * Open them for all threads that there are, and for those to come. What is asked for is checked:
- * places must be in what the mapping shows of the file.
+ * places must be in what the mapping shows of the file, and hold what a probe leaves there (a nop).
  * Returns 0; -EACCES or -EPERM when that is not allowed; -ENOENT or -ENOSYS when the kernel has no
  * uprobes; -EINVAL for a request that makes no sense; -E2BIG for too many threads; -ESRCH; or
  * another negative errno.

@@ -47,7 +47,7 @@ int line_ring_fds_take(struct line_ring_fds *r, struct message *m)
 	if (m->start == 0)
 		line_ring_fds_done(r);
 	if (m->status < 0 || n == 0 || m->end > LINE_CPUS_MAX || m->start != r->n_here ||
-	    r->n_here + n > m->end) {
+	    r->n_here + n > m->end || (r->n_here && m->end != r->n_cpus)) {
 		message_close_fds(m);
 		line_ring_fds_done(r);
 		return m->status == -ENODATA ? -ENODATA : -EBADMSG;

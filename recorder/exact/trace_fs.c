@@ -91,6 +91,13 @@ int trace_fs_open(void)
 	return dir;
 }
 
+void trace_fs_clean(void)
+{
+	auto_close int dir = trace_fs_open();
+
+	(void)dir;
+}
+
 static int write_definition(int dir_fd, const char *text)
 {
 	auto_close int fd = openat(dir_fd, DEFINITIONS, O_WRONLY | O_APPEND | O_CLOEXEC);

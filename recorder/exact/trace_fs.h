@@ -20,6 +20,12 @@
 int trace_fs_open(void);
 
 /*
+ * Remove the definitions that dead recorders left behind, if there are any. They are in no process,
+ * but in the way of whoever looks at uprobe_events.
+ */
+void trace_fs_clean(void);
+
+/*
  * Define a probe.
  * @fd         of the file
  * @offset     in it; semaphore: the same, 0: none

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "recorder/oncpu/edge_events.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
@@ -18,15 +17,12 @@
 #include "common/read_fully.h"
 #include "common/xalloc.h"
 #include "recorder/oncpu/online_cpus.h"
-
-/* The list of threads is read until it shows no new one, at most so often. */
-#define MAX_PASSES 8
+#include "recorder/target/thread_list.h"
 
 /* A wake-up comes when so many bytes of the record ring are full, which should never be. */
 #define RING_WATERMARK (EDGE_RING_BYTES / 2)
 
 DEFINE_CLEANUP(struct edge_events *, edge_events_free)
-DEFINE_CLEANUP(DIR *, closedir)
 
 struct edge_events {
 	int *cpus;
@@ -225,58 +221,18 @@ static void note_task(struct edge_events *e, int task_fd, uint32_t tid)
 	e->tasks[e->n_tasks++] = t;
 }
 
-static bool has_task(const struct edge_events *e, uint32_t tid)
-{
-	for (size_t i = 0; i < e->n_tasks; i++) {
-		if (e->tasks[i].tid == tid)
-			return true;
-	}
-	return false;
-}
-
 /*
- * Those that are in the list and not known yet. A thread that a known one has started meanwhile
- * has the events of that one already, and gets a second pair here; its records then come twice,
- * which does no harm.
+ * A thread that a known one has started meanwhile has the events of that one already, and gets a
+ * second pair here; its records then come twice, which does no harm.
  */
-static int open_listed(struct edge_events *e, int task_fd, size_t *ret_n_new)
+static int open_listed(void *arg, int task_fd, uint32_t tid)
 {
-	auto_release(closedir) DIR *dir = fdopendir(openat(task_fd, ".", O_RDONLY | O_CLOEXEC));
-	size_t n = 0;
+	struct edge_events *e = arg;
+	int r = open_thread(e, tid);
 
-	if (!dir)
-		return -errno;
-	for (struct dirent *d; (d = readdir(dir));) {
-		uint32_t tid = (uint32_t)strtoul(d->d_name, NULL, 10);
-		int r;
-
-		if (!tid || has_task(e, tid))
-			continue;
-		r = open_thread(e, tid);
-		if (r < 0)
-			return r;
-		note_task(e, task_fd, tid);
-		n++;
-	}
-	*ret_n_new = n;
-	return 0;
-}
-
-static int open_all(struct edge_events *e, const struct identity *id)
-{
-	auto_close int task_fd = openat(id->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct process_stat stat;
-	size_t n_new = 1;
-	int r = 0;
-
-	if (task_fd < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	for (int i = 0; r == 0 && n_new && i < MAX_PASSES; i++)
-		r = open_listed(e, task_fd, &n_new);
-	/* Numbers may stand for others by now only if it has ended. */
 	if (r == 0)
-		r = identity_read_stat(id, &stat);
-	return r == 0 && !e->n_tasks ? -ESRCH : r;
+		note_task(e, task_fd, tid);
+	return r;
 }
 
 static int write_tasks(struct edge_events *e)
@@ -298,9 +254,9 @@ int edge_events_open(const struct identity *id, struct edge_events **ret)
 	e->tasks_fd = -1;
 	r = online_cpus_read(EDGE_CPUS_MAX, &e->cpus, &e->n_cpus);
 	if (r == 0)
-		r = open_all(e, id);
+		r = thread_list_visit(id, open_listed, e);
 	if (r == 0)
-		r = write_tasks(e);
+		r = e->n_tasks ? write_tasks(e) : -ESRCH;
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(e);

@@ -54,9 +54,7 @@ _MAX_CODES = 1 << 16
 _MAX_FILES = 1 << 14
 _MAX_THREADS = (1 << 24) - 1
 
-# Up to 3.10 a line is told again when tracing begins behind where it ended.
-_is_new = sys.version_info >= (3, 11)
-_has_stale_lines = sys.version_info < (3, 10)
+_has_monitoring = hasattr(sys, "monitoring")
 
 # Functions whose frame can be left and entered again.
 _GENERATOR = 0x20 | 0x80 | 0x200
@@ -75,7 +73,6 @@ _is_used = True  # at first, after a fork, and while a section may be open
 _can_open = True
 _tool = None  # our number in sys.monitoring, while it tells us anything
 _ALWAYS = object()  # among the owners of a thread: all of its time is a section
-_stale = object()  # in place of a thread's function: no stack is known to be told
 _states = []  # weak, of the threads
 _n_threads = 0
 _suspended = {}  # frames of generators in a section -> how many sections
@@ -87,12 +84,19 @@ _codes = {}  # id -> _Code, followed ones only, which keeps them and so their ad
 class _State:
     """A thread that opened a section."""
 
-    __slots__ = ("number", "owners", "due", "line", "call", "back", "leave", "began", "plain",
-                 "lasti", "trace", "local", "called", "watch", "make", "__weakref__")
+    __slots__ = ("number", "owners", "plain", "line", "call", "back", "leave",
+                 # What is known of the next section if it is the same as the last (its frame, or
+                 # 0; its instruction; its line, or 0; LINE; who traces), of its end (its frame,
+                 # its line, or 0; until when all this is known); the frame that needs no watching.
+                 "told", "end", "silent", "due",
+                 "trace", "trace_silent", "called", "watch", "__weakref__")
+
+
+_NOTHING = (0, 0, 0, 0, None)  # in place of a state's `told`
 
 
 class _Code:
-    __slots__ = ("code", "yields", "is_watched", "keep", "has_off", "n_idle")
+    __slots__ = ("code", "bodies", "yields", "is_watched", "keep", "has_off", "n_idle")
 
 
 def _emit(first, frame, line, word):
@@ -153,11 +157,14 @@ def _new_state():
     number = _n_threads << 8
     state.number = _n_threads
     state.owners = []
-    state.due = state.began = state.lasti = 0
+    state.told, state.end = _NOTHING, (0, 0, 0)
+    state.silent = state.due = 0
     state.plain = False
+    state.trace = state.trace_silent = state.called = state.watch = None
     state.line, state.call, state.back = number | _LINE, number | _CALL, number | _RETURN
     state.leave = number | _LEAVE
-    _make_state(state)
+    if not _has_monitoring:
+        _make_traced(state)
     _states[:] = [ref for ref in _states if ref() is not None]
     _states.append(weakref.ref(state))
     _tls.state = state
@@ -228,6 +235,7 @@ def _learn(code):
         _forget_codes()
     known = _Code()
     known.code = code
+    known.bodies = {}
     known.yields = None
     known.is_watched = False
     known.keep = None
@@ -247,18 +255,9 @@ def _forget_codes():
 # ---- sections, whatever sees the lines
 
 
-def _line_of(frame):
-    if _has_stale_lines and frame.f_trace is not None:
-        # It is that of the last line that was traced.
-        trace, frame.f_trace = frame.f_trace, None
-        line = frame.f_lineno
-        frame.f_trace = trace
-        return line
-    return frame.f_lineno or 0
-
-
 def _enter(state, frame, kind=_ENTER):
     """The stack and the section's begin. Returns its innermost followed frame, or None."""
+    state.told, state.end, state.silent = _NOTHING, (0, 0, 0), 0
     frames = []
     while frame is not None and len(frames) < _MAX_FRAMES:
         code = frame.f_code
@@ -268,21 +267,22 @@ def _enter(state, frame, kind=_ENTER):
     number = state.number << 8
     _emit(_thread.get_ident(), _thread.get_native_id(), 0, number | _THREAD)
     for outer in reversed(frames):
-        _emit(id(outer.f_code), id(outer), _line_of(outer), number | _FRAME)
+        _emit(id(outer.f_code), id(outer), outer.f_lineno or 0, number | _FRAME)
     base = frames[0] if frames else None
     _emit(_now(), id(base) if base else 0, len(frames), number | kind)
     return base
 
 
-def _prepare(state, frame, now):
+def _prepare(state, frame):
     """
     Whether a section may begin, and all that is only looked at now and then. Returns the frame
     whose lines are to be seen, or `frame` when there is none; None: nobody wants it, or another
     tracer is there.
     """
-    until = _words[_W_UNTIL]
-    state.due = 0
-    state.local = _stale
+    if id(frame) == state.told[0]:
+        frame.f_trace_lines = True
+    state.told = _NOTHING
+    now, until = _now(), _words[_W_UNTIL]
     if now > until:
         _words[_W_UNTIL] = 0  # whoever should have renewed it is gone
         return None
@@ -298,30 +298,39 @@ def _prepare(state, frame, now):
         return None
     if base is None:
         return frame
-    state.began = _next()
-    _pack(_ring, state.began & _MASK, now, 0, 0, 0, state.began)
     if base is frame and not frame.f_code.co_flags & _GENERATOR:
-        # What is in its f_trace from now on tells that it, and so its callers, is told.
-        state.make(id(frame))
-        state.lasti = frame.f_lasti
-        state.due = min(now + _RETELL_NS, until)
+        _look_at_body(state, frame, min(now + _RETELL_NS, until))
     return base
 
 
+def _look_at_body(state, frame, due):
+    """The next sections of this frame may begin with their first line, if they have one."""
+    known = _codes[id(frame.f_code)]
+    lasti = frame.f_lasti
+    if lasti not in known.bodies:
+        known.bodies[lasti] = _find_body(known.code, lasti)
+    body = known.bodies[lasti]
+    if body is not None:
+        line, last = body
+        state.silent = id(frame) if line else 0
+        state.told = id(frame), lasti, line, state.line, state.trace_silent if line else state.trace
+        state.end = state.silent, last, due
+        # What a new frame at the same address does not have. An f_trace would make line numbers
+        # stale up to 3.9; when lines are off, a debugger that comes later sees none.
+        if _has_monitoring:
+            frame.f_trace = _mark_of_frame
+        else:
+            frame.f_trace_lines = False
+
+
+def _tell_body(state):
+    """The section's only line, whose frame nobody watches, begins."""
+    _emit(_now(), state.silent, state.told[2], state.line)
+
+
 def _leave(state):
-    """The end of a section that is not one of many on the same stack."""
-    began, state.began = state.began, 0
-    at = _next()
-    _pack(_ring, at & _MASK, _now(), 0, 0, state.leave, at)
-    if began and state.due:
-        # The next ones would begin with their first line, if they have one of their own.
-        words = memoryview(_ring)[:].cast("I")
-        for number in range(began + _SLOT, min(at, began + 64 * _SLOT), _SLOT):
-            if words[(number & _MASK) // 4 + 5] == state.line:
-                return
-        if at - began < 64 * _SLOT:
-            state.due = 0
-            state.local = _stale
+    base, line, _ = state.end
+    _emit(_now(), base, line, state.leave)
 
 
 def _calm_down():
@@ -354,7 +363,7 @@ def _is_nested(state, frame):
     if owners:
         owners.append(frame)
         return True
-    _emit(_now(), 0, 0, state.leave)
+    _leave(state)
     return False
 
 
@@ -399,16 +408,90 @@ def _move_out(state, frame):
     return outer
 
 
-class _Section:
-    """What precise_timestamping() returns: it has no state of its own, so one is enough."""
+def _find_lines(code):
+    """Where lines begin: (instruction, line or None), in the order of instructions."""
+    if hasattr(code, "co_lines"):
+        return [(start, line) for start, _, line in code.co_lines()]
+    at, line, lines = 0, code.co_firstlineno, []
+    for step, more in zip(code.co_lnotab[::2], code.co_lnotab[1::2]):
+        if step:
+            lines.append((at, line))
+        at += step
+        line += more - 256 if more > 127 else more
+    return lines + [(at, line)]
 
-    __slots__ = ()
+
+def _find_body(code, lasti):
+    """
+    What the section that begins at this instruction does: (its line, the line of its end or 0)
+    when all of it is on one line, without jumps: then nobody needs to watch it. (0, 0) when it is
+    more, but begins with a line of its own. None: neither.
+    """
+    import opcode
+
+    text, handlers, starts = code.co_code, _read_handlers(code), _find_lines(code)
+    end, pop_block = len(text), opcode.opmap.get("POP_BLOCK")
+    if handlers is not None:
+        after = [h for h in handlers if h[0] > lasti]
+        if not after or min(after)[0] - lasti > 12:
+            return None
+        pop_block, end = None, min(after)[1]
+
+    def line_of(at):
+        return [line for start, line in starts if start <= at][-1]
+
+    begin, body = line_of(lasti), None
+    for at in range(lasti + 2, end, 2):
+        line = line_of(at)
+        if text[at] == pop_block:
+            end = at + 2
+            break
+        if line == begin and body is None:
+            continue
+        if body is None:
+            body = line
+        if (line is None or line != body or text[at] in opcode.hasjrel or text[at] in opcode.hasjabs
+                or text[at] == opcode.opmap["YIELD_VALUE"]):
+            return body and (0, 0)
+    if body is None:
+        return None
+    last = line_of(end)
+    return body, last if last and last != body else 0
+
+
+def _read_varint(table, at):
+    byte = table[at]
+    value = byte & 63
+    while byte & 64:
+        at += 1
+        byte = table[at]
+        value = value << 6 | byte & 63
+    return value, at + 1
+
+
+def _read_handlers(code):
+    """
+    Ranges of instructions and where an exception in them goes: (start, end, handler). None up to
+    3.10, where instructions tell that.
+    """
+    table, at, handlers = getattr(code, "co_exceptiontable", None), 0, []
+    if table is None:
+        return None
+    while at < len(table):
+        start, at = _read_varint(table, at)
+        length, at = _read_varint(table, at)
+        handler, at = _read_varint(table, at)
+        _, at = _read_varint(table, at)
+        handlers.append((2 * start, 2 * (start + length), 2 * handler))
+    return handlers
 
 
 # ---- up to 3.11: sys.settrace, while a section is open
 
 
-class _TracedSection(_Section):
+class _TracedSection:
+    """What precise_timestamping() returns: it has no state of its own, so one is enough."""
+
     __slots__ = ()
 
     def __enter__(self):
@@ -416,13 +499,20 @@ class _TracedSection(_Section):
             frame = _getframe(1)
             try:
                 state = _tls.state
-                if (frame.f_trace is state.local and _gettrace() is None
-                        and (_is_new or frame.f_lasti == state.lasti)):
+                base, lasti, line, word, trace = state.told
+                if (id(frame) == base and not frame.f_trace_lines and frame.f_lasti == lasti
+                        and _gettrace() is None):
                     # Its first line tells that it began.
-                    state.owners.append(frame)
-                    state.plain = True
+                    if line:
+                        at = _next()
+                        _pack(_ring, at & 0x3FFFFF, _now(), base, line, word, at)
+                    else:
+                        state.plain = True
+                        state.owners.append(frame)
+                        frame.f_trace_lines = True
+                        frame.f_trace = state.called
                     # From here on each instruction is slow.
-                    return _settrace(state.trace)
+                    return _settrace(trace)
                 _begin_traced(state, frame)
             except _OURS:
                 _begin_first(frame)
@@ -431,15 +521,14 @@ class _TracedSection(_Section):
         return None
 
     def __exit__(self, kind, value, traceback):
-        if not _is_used:
-            return
-        try:
-            state = _tls.state
-            # That this function is called was traced, and mostly has ended the section.
-            if state.owners or _suspended:
-                _end_traced(state, _getframe(1))
-        except _OURS:
-            _suspended.pop(_getframe(1), None)
+        # That this function is called was traced, and mostly has ended the section. Who traces
+        # gets a copy of each variable, so there are no more than these.
+        if _is_used:
+            try:
+                if _tls.state.owners or _suspended:
+                    _end_traced(_tls.state, _getframe(1))
+            except _OURS:
+                _suspended.pop(_getframe(1), None)
 
 
 def _begin_traced(state, frame):
@@ -449,25 +538,41 @@ def _begin_traced(state, frame):
     if not _words[_W_UNTIL]:
         _calm_down()
         return
-    frame = _prepare(state, frame, _now())
-    if frame is None:
+    base = _prepare(state, frame)
+    if base is None:
         return
-    if id(frame.f_code) in _codes:
-        frame.f_trace = state.called if state.local is _stale else state.local
+    if not state.silent and id(base.f_code) in _codes:
+        base.f_trace_lines = True
+        base.f_trace = state.called
     _is_used = True
-    state.owners.append(frame)
+    if state.silent:
+        _tell_body(state)
+        _settrace(state.trace_silent)
+        return
+    state.owners.append(base)
+    state.plain = state.told is not _NOTHING
     _settrace(state.trace)
 
 
 def _end_traced(state, frame):
     state.plain = False
-    is_ours = _gettrace() in (state.trace, state.watch)
+    is_ours = _gettrace() in (state.trace, state.trace_silent, state.watch)
     if is_ours:
         _settrace(None)
     if _drop_owner(state, frame) and not state.owners:
         _leave(state)
+        _untrace(state, frame)
     if is_ours:
         _settrace(state.trace if state.owners else state.watch if _suspended else None)
+
+
+def _untrace(state, frame):
+    """These go on, but not in a section."""
+    while frame is not None:
+        if frame.f_trace is state.called:
+            frame.f_trace = None
+            frame.f_trace_lines = id(frame) != state.told[0]
+        frame = frame.f_back
 
 
 def _take_traced(state):
@@ -512,7 +617,7 @@ def _leave_frame_traced(state, frame):
     if _does_yield(frame):
         _suspend(state, frame)
         if not state.owners:
-            _emit(_now(), 0, 0, state.leave)
+            _leave(state)
             _settrace(state.watch)
         return
     outer = _move_out(state, frame)
@@ -522,7 +627,7 @@ def _leave_frame_traced(state, frame):
 
 def _make_traced(state):
     """The functions that see the thread's lines."""
-    pack, ring, now, number = _pack, _ring, _now, _next
+    pack, ring, now, number, settrace = _pack, _ring, _now, _next, _settrace
     codes, suspended, owners = _codes, _suspended, state.owners
     line_word, call_word, back_word = state.line, state.call, state.back
     leave_word = state.leave
@@ -541,40 +646,48 @@ def _make_traced(state):
                 pack(ring, at & 0x3FFFFF, now(), id(frame), 0, back_word, at)
                 if owners[-1] is frame:
                     _leave_frame_traced(state, frame)
+                frame.f_trace = None  # a generator may go on when no section is open
         except _OURS:
             return None
         return called
 
-    def make_local(frame_id):
-        # The same for one frame, to which it must not refer.
-        def local(frame, event, arg):
-            try:
-                if not owners:
-                    return None
-                if event == "line":
-                    at = number()
-                    pack(ring, at & 0x3FFFFF, now(), frame_id, frame.f_lineno, line_word, at)
-                else:
-                    called(frame, event, arg)
-            except _OURS:
-                return None
-            return local
-
-        state.local = local
+    def trace_silent(frame, event, arg):
+        # While the only line of a section runs: this is its end, mostly.
+        try:
+            settrace(None)
+            if frame.f_code is not exit_code:
+                outer = frame
+                while id(outer) != state.silent:
+                    outer = outer.f_back
+                owners.append(outer)
+                settrace(trace)
+                return trace(frame, event, arg)
+            base, line, due = state.end
+            at = number()
+            time = now()
+            pack(ring, at & 0x3FFFFF, time, base, line, leave_word, at)
+            if time > due:
+                state.told = _NOTHING
+        except _OURS:
+            pass
+        return None
 
     def trace(frame, event, arg):
         code = frame.f_code
         try:
             if code is exit_code:
-                if state.plain:
-                    _settrace(None)
+                outer = frame.f_back
+                if state.plain and outer is owners[-1]:
+                    settrace(None)
+                    outer.f_trace = None
+                    outer.f_trace_lines = False
                     at = number()
                     time = now()
                     pack(ring, at & 0x3FFFFF, time, 0, 0, leave_word, at)
                     state.plain = False
                     owners.clear()
-                    if time > state.due:
-                        state.local = _stale
+                    if time > state.end[2]:
+                        state.told = _NOTHING
                 return None
             if id(code) not in codes and _learn(code) is None:
                 return None
@@ -583,7 +696,7 @@ def _make_traced(state):
             if code.co_flags & _GENERATOR:
                 if not _is_at_start(frame):
                     at = number()
-                    pack(ring, at & 0x3FFFFF, now(), id(frame), _line_of(frame), at_word, at)
+                    pack(ring, at & 0x3FFFFF, now(), id(frame), frame.f_lineno, at_word, at)
                 if suspended:
                     state.plain = False
                     owners.extend([frame] * suspended.pop(frame, 0))
@@ -603,9 +716,8 @@ def _make_traced(state):
             return None
         return called
 
-    state.local = _stale
-    state.called = called
-    state.trace, state.watch, state.make = trace, watch, make_local
+    state.called, state.trace, state.watch = called, trace, watch
+    state.trace_silent = trace_silent
 
 
 # ---- from 3.12 on: sys.monitoring
@@ -618,7 +730,7 @@ def _make_traced(state):
 _IDLE_STARTS = 64  # so often outside of sections in a row: its lines are not wanted for now
 
 
-class _MonitoredSection(_Section):
+class _MonitoredSection:
     __slots__ = ()
 
     def __enter__(self):
@@ -626,10 +738,15 @@ class _MonitoredSection(_Section):
             frame = _getframe(1)
             try:
                 state = _tls.state
-                if frame.f_trace is state.local and not state.owners:
+                base, lasti, line, word, _ = state.told
+                if (id(frame) == base and frame.f_trace is _mark_of_frame
+                        and frame.f_lasti == lasti and not state.owners):
                     # Its first line tells that it began.
                     state.owners.append(frame)
                     state.plain = True
+                    if line:
+                        at = _next()
+                        _pack(_ring, at & 0x3FFFFF, _now(), base, line, word, at)
                 else:
                     _begin_monitored(state, frame)
             except _OURS:
@@ -645,11 +762,12 @@ class _MonitoredSection(_Section):
             if state.plain:
                 state.plain = False
                 state.owners.clear()
+                base, line, due = state.end
                 at = _next()
                 now = _now()
-                _pack(_ring, at & 0x3FFFFF, now, 0, 0, state.leave, at)
-                if now > state.due:
-                    state.local = _stale
+                _pack(_ring, at & 0x3FFFFF, now, base, line, state.leave, at)
+                if now > due:
+                    state.told = _NOTHING
             elif state.owners or _suspended:
                 if _drop_owner(state, _getframe(1)) and not state.owners:
                     _leave(state)
@@ -664,21 +782,27 @@ def _begin_monitored(state, frame):
     if not _words[_W_UNTIL]:
         _calm_down()
         return
-    base = _prepare(state, frame, _now())
+    base = _prepare(state, frame)
     if base is None:
         return
     known = _codes.get(id(base.f_code))
     if known is not None:
-        _watch_opener(known, base, base is frame)
-        if state.local is not _stale:
-            base.f_trace = state.local
+        _watch_opener(known, base, base is frame, state.silent)
     _is_used = True
     state.owners.append(base)
+    state.plain = state.told is not _NOTHING
+    if state.silent:
+        _tell_body(state)
 
 
-def _watch_opener(known, frame, is_site):
-    """Its lines are wanted, but only those that can be in a section."""
-    lines = _find_section_lines(known.code, frame.f_lasti) if is_site else None
+def _mark_of_frame(frame, event, arg):
+    """Is in a frame's f_trace, and not in that of a new one at the same address. Traces nothing."""
+
+
+def _watch_opener(known, frame, is_site, is_silent):
+    """Its lines are wanted, but only those that can be in a section and are not known anyway."""
+    lines = (frozenset() if is_silent
+             else _find_section_lines(known.code, frame.f_lasti) if is_site else None)
     known.n_idle = 0
     if not known.is_watched:
         known.keep = lines
@@ -686,7 +810,7 @@ def _watch_opener(known, frame, is_site):
     elif lines is None:
         _keep_all(known)
     elif known.keep is not None and not lines <= known.keep:
-        known.keep |= lines
+        known.keep = known.keep | lines
         _restart(known)
 
 
@@ -722,7 +846,7 @@ def _unwatch(known):
         if state is not None:
             if state.owners:
                 return
-            state.local = _stale
+            state.told = _NOTHING
     if _suspended or not known.is_watched:
         return
     known.is_watched = False
@@ -746,7 +870,7 @@ def _unwatch_all_monitored():
     for ref in _states:
         state = ref()
         if state is not None:
-            state.local = _stale
+            state.told = _NOTHING
 
 
 def _find_tool():
@@ -789,9 +913,11 @@ def _on_line(code, line):
     try:
         state = _tls.state
         if state.owners:
-            at = _next()
-            _pack(_ring, at & 0x3FFFFF, _now(), id(_getframe(1)), line, state.line, at)
-            return None
+            frame = id(_getframe(1))
+            if frame != state.silent:
+                at = _next()
+                _pack(_ring, at & 0x3FFFFF, _now(), frame, line, state.line, at)
+                return None
     except _OURS:
         pass
     known = _codes.get(id(code))
@@ -955,44 +1081,6 @@ def _on_yield(code, offset, value):
     return None
 
 
-def _make_monitored(state):
-    """What is in a frame's f_trace says that its stack is told. It traces nothing."""
-
-    def make_mark(frame_id):
-        def mark(frame, event, arg):
-            return None
-
-        state.local = mark
-
-    state.make = make_mark
-    state.local = _stale
-
-
-# Where the body of a with statement is, from the table of exceptions.
-
-
-def _read_varint(table, at):
-    byte = table[at]
-    value = byte & 63
-    while byte & 64:
-        at += 1
-        byte = table[at]
-        value = value << 6 | byte & 63
-    return value, at + 1
-
-
-def _read_handlers(code):
-    """Ranges of instructions and where an exception in them goes: (start, end, handler)."""
-    table, at, handlers = code.co_exceptiontable, 0, []
-    while at < len(table):
-        start, at = _read_varint(table, at)
-        length, at = _read_varint(table, at)
-        handler, at = _read_varint(table, at)
-        _, at = _read_varint(table, at)
-        handlers.append((2 * start, 2 * (start + length), 2 * handler))
-    return handlers
-
-
 def _find_section_lines(code, lasti):
     """
     The lines that can run between the begin of a section at this instruction and its end; None
@@ -1054,9 +1142,10 @@ def _after_fork():
     _is_used = _can_open = True
     _states.clear()
     _suspended.clear()
-    if state is not None and _make_state is _make_traced:
-        if _gettrace() in (state.trace, state.watch):
+    if state is not None and not _has_monitoring:
+        if _gettrace() in (state.trace, state.trace_silent, state.watch):
             _settrace(None)
+        _untrace(state, _getframe())
     _unwatch_all()
     _codes.clear()
     if ring is not None:
@@ -1065,16 +1154,16 @@ def _after_fork():
         ring.close()
 
 
-if hasattr(sys, "monitoring"):
+if _has_monitoring:
     _DISABLE = sys.monitoring.DISABLE
     _tracing_state = _STATE_MONITORING
     _section = _MonitoredSection()
-    _begin, _make_state, _take_tracer = _begin_monitored, _make_monitored, _take_monitored
+    _begin, _take_tracer = _begin_monitored, _take_monitored
     _unwatch_all = _unwatch_all_monitored
 else:
     _tracing_state = _STATE_TRACING
     _section = _TracedSection()
-    _begin, _make_state, _take_tracer = _begin_traced, _make_traced, _take_traced
+    _begin, _take_tracer = _begin_traced, _take_traced
 
     def _unwatch_all():
         """Nothing outlives a section."""

@@ -5,12 +5,13 @@ import array
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
 import time
 
-from measure import TESTS, BenchError, median, wait_for
+from measure import PROGRAMS, TESTS, BenchError, median, run, wait_for
 from recording import TRACKEXEC, Line
 
 PYTHON = "/usr/bin/python3.11"
@@ -18,6 +19,7 @@ COST_US = 2.5
 BACK_MS = 100
 LINES = 5000000
 PER_ROUND = 36  # lines of exact_work.py's work(), about
+RATE = 400000  # events a second that the collector's side has to take
 SLOWER = 1.5  # a hundred rounds that take longer than usual by this are not at full speed
 DEADLINE_S = 600
 
@@ -144,6 +146,42 @@ def syscall_us():
     return float(subprocess.run([PYTHON, "-c", program], capture_output=True, check=True).stdout)
 
 
+def figures(text):
+    """Of "words  number unit" in each line."""
+    found = {}
+    for line in text.splitlines():
+        words, number = re.fullmatch(r"(.*?) +([\d.]+)(?: .*)?", line).groups()
+        found[words] = float(number)
+    return found
+
+
+def measure_probe(report):
+    """What is ours of the cost of a probe."""
+    cost = figures(run(PROGRAMS / "probe_cost")[0])
+    report.row(f"reference: a probe that only counts costs {cost['counted']:.2f} us here, as exact "
+               f"mode opens it {cost['told']:.2f} us", counted_us=cost["counted"],
+               told_us=cost["told"])
+
+
+def measure_rate(options, report, folder):
+    """The collector's side alone, of which no machine's probes ask as much."""
+    for rate in (RATE, "max"):
+        taken = figures(run(PROGRAMS / "exact_rate", folder / f"rate-{rate}", rate,
+                            options.exact_rate_s)[0])
+        report.row(f"records that are made up, {'as many as it takes' if rate == 'max' else f'{rate:,}/s'}: "
+                   f"{taken['events/s']:,.0f} events/s, {taken['lost']:.0f} lost, "
+                   f"{taken['ring in use']:.1f} % of a ring in use; CPU "
+                   f"{taken['CPU of the sampler']:.0f} ns an event in the sampler, "
+                   f"{taken['CPU of the writer']:.0f} ns in the writer",
+                   asked=rate, **{key.replace(" ", "_"): value for key, value in taken.items()})
+        if rate == RATE:
+            report.goal("exact mode: lost of 400,000 events/s", taken["lost"] + taken["events"]
+                        - taken["taken"], 0, digits=0)
+        else:
+            report.goal("exact mode: events/s without the probes", taken["events/s"], RATE,
+                        higher=True, digits=0)
+
+
 def measure_exact(options, report):
     if os.geteuid() != 0 or not os.path.exists(PYTHON):
         raise BenchError(f"takes root and {PYTHON}")
@@ -152,6 +190,10 @@ def measure_exact(options, report):
         (folder / "end").mkdir()
         report.row(f"reference: an empty system call takes {syscall_us():.2f} us here",
                    syscall_us=syscall_us())
+        with report.attempt("probe"):
+            measure_probe(report)
+        with report.attempt("rate"):
+            measure_rate(options, report, folder)
         with report.attempt("lines"):
             measure_lines(options, report, folder)
         with report.attempt("end"):
@@ -160,6 +202,7 @@ def measure_exact(options, report):
 
 def set_lengths(options):
     options.exact_lines = LINES // 10 if options.quick else LINES
+    options.exact_rate_s = 2 if options.quick else 10
 
 
 SECTIONS = {

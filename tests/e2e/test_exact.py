@@ -3,6 +3,8 @@
 """Exact mode: each line that sys.settrace() tells, in its order; and nothing is left of it after."""
 
 import collections
+import ctypes
+import errno
 import json
 import os
 import pathlib
@@ -36,15 +38,39 @@ def why_not():
     return None if semaphores() else f"{PYTHON} has no probe python:line"
 
 
+# Run a program so; the mounts are its own.
+WITHOUT_TRACEFS = ("unshare", "--mount", "sh", "-c",
+                   "umount -q -l /sys/kernel/tracing /sys/kernel/debug; exec \"$@\"", "sh")
+WITH_TRACEFS = ("unshare", "--mount", "sh", "-c",
+                "mount -t tracefs none /sys/kernel/tracing && exec \"$@\"", "sh",
+                "setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin")
+
+
+def deny_mounts():
+    """The program cannot mount a tracefs of its own in the way in which the recorder does that."""
+    allow, no_permission = 0x7fff0000, 0x00050000 | errno.EPERM
+    lib = ctypes.CDLL("libseccomp.so.2")
+    lib.seccomp_init.restype = ctypes.c_void_p
+    rules = ctypes.c_void_p(lib.seccomp_init(ctypes.c_uint32(allow)))
+    number = lib.seccomp_syscall_resolve_name(b"fsopen")
+    if lib.seccomp_rule_add(rules, ctypes.c_uint32(no_permission), number, 0) or \
+            lib.seccomp_load(rules):
+        raise OSError("no seccomp")
+
+
+def notes_text():
+    try:
+        return subprocess.run(["readelf", "-n", PYTHON], capture_output=True, text=True,
+                              check=False).stdout
+    except FileNotFoundError:
+        return ""
+
+
 def semaphores():
     """Addresses in the file, by name of the probe."""
-    try:
-        notes = subprocess.run(["readelf", "-n", PYTHON], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return {}
     found = {}
     for name, address in re.findall(r"Provider: python\s+Name: (\S+)\s+.*Semaphore: (0x[0-9a-f]+)",
-                                    notes.stdout):
+                                    notes_text()):
         if name in ("line", "function__entry", "function__return"):
             found[name] = int(address, 16)
     return found
@@ -73,6 +99,19 @@ def semaphore_addresses_of_new():
     with open(PYTHON, "rb") as elf:
         is_fixed = struct.unpack("<H", elf.read(18)[16:])[0] == 2
     return list(semaphores().values()) if is_fixed else []
+
+
+def definitions(pid):
+    """Probes that this process has defined; wherever tracefs is, or from a mount of our own."""
+    path = pathlib.Path("/sys/kernel/tracing/uprobe_events")
+    if path.exists():
+        text = path.read_text(encoding="ascii")
+    else:
+        text = subprocess.run(
+            ["unshare", "--mount", "sh", "-c",
+             "mount -t tracefs none /sys/kernel/tracing && cat /sys/kernel/tracing/uprobe_events"],
+            capture_output=True, text=True, check=True).stdout
+    return re.findall(rf"p:trackexec/p{pid}_\d+", text)
 
 
 def interpreter_without_probes(test):
@@ -169,17 +208,18 @@ class RecordTest(unittest.TestCase):
         self.addCleanup(program.process.kill)
         return program
 
-    def record(self, pid, *options):
-        process = subprocess.Popen([TRACKEXEC, "record", "--mode", "exact", "--output",
-                                    str(self.trace), *options, "--pid", str(pid)],
-                                   stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    def record(self, pid, prefix=(), **popen):
+        process = subprocess.Popen([*prefix, TRACKEXEC, "record", "--mode", "exact", "--output",
+                                    str(self.trace), "--pid", str(pid)],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   **popen)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
 
-    def begin(self, program):
-        recorder = self.record(program.pid)
+    def begin(self, program, **options):
+        recorder = self.record(program.pid, **options)
         wait_until(lambda: all(semaphore_values(program.pid).values()), "probes are set")
         wait_until(lambda: (self.trace / "trace.db").exists(), "a trace")
         # Its thread waits: this is the first thing that is told.
@@ -189,22 +229,29 @@ class RecordTest(unittest.TestCase):
         recorder.send_signal(signal.SIGINT)
         _, errors = recorder.communicate(timeout=DEADLINE_S)
         self.assertEqual(recorder.returncode, 0, errors)
+        return errors
 
-    def test_each_line_in_order(self):
+    def expected(self, rounds=ROUNDS):
         told = self.folder / "told"
-        traced = Program(trace=told)
+        traced = Program(rounds, trace=told)
         traced.work()
         traced.end()
+        return expected_states(told)
+
+    def test_each_line_in_order(self):
+        expected = self.expected()
         program = self.program()
         recorder = self.begin(program)
         program.work()
         self.assertTrue(all(semaphore_values(program.pid).values()))
+        self.assertEqual(len(definitions(recorder.pid)), 3)
         self.finish(recorder)
         self.assertEqual(set(semaphore_values(program.pid).values()), {0})
+        self.assertEqual(definitions(recorder.pid), [])
 
         # Before it begins, a busy machine may pause the recorder.
         self.assertEqual(set(info(self.trace)["gaps_by_reason"]) - {"recorder-paused"}, set())
-        expected, recorded = expected_states(told), recorded_states(self.trace)
+        recorded = recorded_states(self.trace)
         self.assertEqual(len(recorded), len(expected))
         self.assertGreater(len(expected[0]), 200000)
         for wanted, found in zip(expected, recorded):
@@ -215,6 +262,32 @@ class RecordTest(unittest.TestCase):
             self.assertEqual(a, b, f"event {i}; before it {wanted[max(0, i - 3):i]}")
         self.assertEqual(len(wanted), len(found))
 
+    def test_without_tracefs(self):
+        """Threads that start later are looked at only, and that is said."""
+        expected = self.expected(100)
+        program = self.program(100)
+        recorder = self.begin(program, prefix=WITHOUT_TRACEFS, preexec_fn=deny_mounts)
+        program.work()
+        self.assertIn("only looked at", self.finish(recorder))
+        self.assertEqual(set(semaphore_values(program.pid).values()), {0})
+        recorded = recorded_states(self.trace)
+        self.assert_same(expected[0], recorded[0])
+        kinds = info(self.trace)["transitions_by_provenance"]
+        self.assertGreater(kinds["exact"], 1000)
+
+    def test_with_tracefs_but_few_capabilities(self):
+        """As the collector's unit has it."""
+        expected = self.expected(100)
+        program = self.program(100)
+        recorder = self.begin(program, prefix=WITH_TRACEFS)
+        program.work()
+        self.finish(recorder)
+        self.assertEqual(set(semaphore_values(program.pid).values()), {0})
+        recorded = recorded_states(self.trace)
+        self.assertEqual(len(recorded), len(expected))
+        for wanted, found in zip(expected, recorded):
+            self.assert_same(wanted, found)
+
     def test_killed_recorder_leaves_nothing(self):
         program = self.program(10)
         recorder = self.begin(program)
@@ -222,6 +295,12 @@ class RecordTest(unittest.TestCase):
         recorder.wait()
         wait_until(lambda: set(semaphore_values(program.pid).values()) == {0}, "no probes are left")
         program.work()
+        # What it defined is in no process any more; who comes next removes that, too.
+        program = self.program(1)
+        self.trace = self.folder / "next"
+        following = self.begin(program)
+        self.assertEqual(definitions(recorder.pid), [])
+        self.finish(following)
 
     def test_another_program_is_recorded_too(self):
         program = self.program(3)
@@ -277,6 +356,24 @@ class RecordTest(unittest.TestCase):
         program.end()
         _, errors = recorder.communicate(timeout=DEADLINE_S)
         self.assertEqual(recorder.returncode, 0, errors)
+
+    def test_notes_that_lie(self):
+        """A probe there would make another instruction of the one that is there."""
+        place, = (place for name, place in re.findall(
+            r"Name: (\S+)\s+Location: (0x[0-9a-f]+)", notes_text()) if name == "line")
+        elf = pathlib.Path(PYTHON).read_bytes()
+        notes = elf.index(b"stapsdt\0")
+        at = elf.index(struct.pack("<Q", int(place, 16)), notes)
+        lying = self.folder / "python3.11"
+        lying.write_bytes(elf[:at] + struct.pack("<Q", int(place, 16) + 1) + elf[at + 8:])
+        lying.chmod(0o755)
+        program = self.program(20, python=str(lying))
+        recorder = self.record(program.pid)
+        _, errors = recorder.communicate(timeout=DEADLINE_S)
+        self.assertEqual(recorder.returncode, 1, errors)
+        self.assertIn("cannot be true", errors)
+        self.assertEqual(definitions(recorder.pid), [])
+        program.work()
 
     def test_interpreter_without_probes(self):
         program = self.program(3, python=interpreter_without_probes(self))
@@ -346,9 +443,34 @@ class CollectorExactTest(CollectorTest):
         self.collector.wait_recorded(program.pid)
         wait_until(lambda: self.mode(program.pid) == "exact", "exact mode")
         program.work()
+        killed = self.collector.pid
         self.collector.kill_all()
         wait_until(lambda: set(semaphore_values(program.pid).values()) == {0}, "no probes are left")
         program.work()
+        self.collector.start()
+        self.assertEqual(definitions(killed), [])
+        wait_until(lambda: self.mode(program.pid) == "exact", "exact mode again")
+        program.work()
+        self.assertEqual(self.collector.session(program.pid)["probe_events_lost"], 0)
+        stopped = self.collector.pid
+        self.collector.stop()
+        self.assertEqual(definitions(stopped), [])
+        self.assertEqual(set(semaphore_values(program.pid).values()), {0})
+
+    def test_killed_while_it_is_on_for_a_while(self):
+        program = self.program(20)
+        self.start_with_root()
+        session, = self.collector.wait_recorded(program.pid)
+        self.assertEqual(self.exact("on", session["name"]).returncode, 0)
+        killed = self.collector.pid
+        self.assertEqual(len(definitions(killed)), 3)
+        self.collector.kill_all()
+        wait_until(lambda: set(semaphore_values(program.pid).values()) == {0}, "no probes are left")
+        # The one that is started instead does not go on with it, and cleans up.
+        self.collector.start()
+        self.assertEqual(definitions(killed), [])
+        self.collector.wait_recorded(program.pid)
+        self.assertEqual(self.mode(program.pid), "observed")
 
     def test_interpreter_without_probes(self):
         program = self.program(3, python=interpreter_without_probes(self))

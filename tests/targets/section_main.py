@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the sections of section_work.py: section_main.py truth | recorded | overrun | steady TITLE | alone."""
+"""Runs the sections of section_work.py: section_main.py truth | recorded | overrun | steady [TITLE] | alone."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def main(mode):
     print("ready", flush=True)
     if mode == "recorded":
         wait_for_collector(trackexec)
-    if mode == "steady":
+    if mode == "steady" and sys.argv[2:]:
         from walt import title
         title.set_title(sys.argv[2])
     while mode == "steady":

@@ -180,6 +180,62 @@ def hook_loop():
     return a
 
 
+@contextlib.contextmanager
+def between():
+    yield 1
+
+
+def inner_section(x):
+    with precise_timestamping():
+        x = double(x)
+    return x
+
+
+def hook_forms():
+    """Sections that begin again and again in one frame, as an event loop's do."""
+    hook = precise_timestamping
+    a = []
+    for i in range(6):
+        with hook():
+            a = len(a) * [1]
+        with hook() as nothing:
+            b = (nothing, inner_section(i))
+        with hook():
+            c = double(1) if i % 2 else double(2)
+        with between():
+            with hook():
+                d = double(i)
+        with hook():
+            e = double(i)
+            f = len((a, b, c, d, e))
+        try:
+            with hook():
+                fail(i)
+        except KeyError:
+            f += 1
+        try:
+            with hook():
+                f += 1
+                fail(i)
+        except KeyError:
+            f += 1
+        with hook():
+            if i == 2:
+                continue
+        with hook():
+            if i == 4:
+                break
+    return f
+
+
+def hook_recursion(n):
+    hook = precise_timestamping
+    for _ in range(3):
+        with hook():
+            n and hook_recursion(n - 1)
+    return n
+
+
 async def waiter(n):
     for _ in range(n):
         with precise_timestamping():
@@ -224,7 +280,8 @@ def afterwards():
 
 
 SCENARIOS = (plain, lambda: (returning(0), returning(1)), raising, catching, nested, recursion,
-             generators, implicit, open_elsewhere, hook_loop, coroutines, threads, plain)
+             generators, implicit, open_elsewhere, hook_loop,
+             hook_forms, lambda: hook_recursion(2), coroutines, threads, plain)
 
 
 def run():

@@ -114,7 +114,7 @@ def other_tracer():
     sys.settrace(None)
     assert seen and not lines(shim) and shim._words[5] == ASIDE
     # Again, once it is gone; and one that comes in a section stays.
-    shim._tls.state.local = shim._stale
+    shim._tls.state.told = shim._NOTHING
     section(shim)
     assert lines(shim) >= 2
     with shim.precise_timestamping():
@@ -141,7 +141,7 @@ def collector_dies():
     for _ in range(3):
         section(shim)
     shim._words[32] = time.monotonic_ns() - 1
-    shim._tls.state.local = shim._stale
+    shim._tls.state.told = shim._NOTHING
     for _ in range(3):
         section(shim)
     before = len(records(shim))
@@ -177,7 +177,7 @@ def interrupted():
     section(shim)
     before = lines(shim)
     leave_open()
-    shim._tls.state.local = shim._stale
+    shim._tls.state.told = shim._NOTHING
     section(shim)
     assert lines(shim) >= before + 2 and not shim._tls.state.owners
     before = lines(shim)
@@ -220,6 +220,38 @@ def many_sites():
     assert not {8, 9, 12} & set(told), told
 
 
+def number_of(error):
+    return error.__traceback__.tb_lineno
+
+
+def line_numbers():
+    """Tracebacks and frames say where the program is, also behind a section."""
+    shim = load()
+    attach(shim)
+    first = line_numbers.__code__.co_firstlineno
+
+    def numbers():
+        with shim.precise_timestamping():
+            yield 1
+        yield 2
+        yield sys._getframe().f_lineno - first
+
+    steps = numbers()
+    for _ in range(20):
+        with shim.precise_timestamping():
+            a = 1
+        with shim.precise_timestamping():
+            a += 1
+            next(steps, None)
+        try:
+            raise ValueError
+        except ValueError as error:
+            assert number_of(error) - first == 20
+        assert sys._getframe().f_lineno - first == 23
+    assert list(numbers()) == [1, 2, 10]
+    assert sys.gettrace() is None
+
+
 def exact():
     """From 3.12 on all code can be told, from the next section on."""
     if not hasattr(sys, "monitoring"):
@@ -248,7 +280,7 @@ def exact():
     work.plain()
     assert len(records(shim)) > before
     shim._words[33] = 2
-    shim._tls.state.local = shim._stale
+    shim._tls.state.told = shim._NOTHING
     section(shim)
     work.double(1)
     shim._words[32] = 1
