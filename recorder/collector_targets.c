@@ -326,10 +326,15 @@ static uint64_t spent_ns(const struct collector *c)
 	return (uint64_t)(percent / 100 * 1e9);
 }
 
-/* To tell a worker wakes it up, and what it uses is never as even as that. */
-static bool is_worth_telling(double rate_hz, double told_hz)
+/*
+ * To tell a worker wakes it up, and what it uses is never as even as that; when its target rests,
+ * the rate is of no use before that goes on.
+ */
+static bool is_worth_telling(const struct budget_target *t, double told_hz)
 {
-	return rate_hz < 0.95 * told_hz || rate_hz > 1.1 * told_hz;
+	double less = t->is_resting ? 0.6 : 0.95, more = t->is_resting ? 1.6 : 1.1;
+
+	return t->rate_hz < less * told_hz || t->rate_hz > more * told_hz;
 }
 
 void collector_tick(struct collector *c)
@@ -355,7 +360,7 @@ void collector_tick(struct collector *c)
 	for (size_t i = 0; i < c->n_recorded; i++) {
 		told_hz = c->recorded[i].budget.rate_hz;
 		c->recorded[i].budget = budget[i];
-		if (is_worth_telling(budget[i].rate_hz, told_hz))
+		if (is_worth_telling(&budget[i], told_hz))
 			session_set_rate(c->recorded[i].session, budget[i].rate_hz);
 	}
 	forget_ended(c);

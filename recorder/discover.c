@@ -195,8 +195,10 @@ static void on_event(struct discover *d, const struct process_event *e, uint64_t
 {
 	d->counters.n_events++;
 	if (e->kind == PROCESS_EVENTS_LOST) {
-		/* The next scan, in less than a second, sees what we missed. */
+		/* The next scan, in less than an interval, sees what we missed. */
 		d->counters.n_lost++;
+		if (d->next_scan_ns > now_ns + d->scan_interval_ns)
+			d->next_scan_ns = now_ns + d->scan_interval_ns;
 		return;
 	}
 	if (e->tid != e->pid)
@@ -242,7 +244,8 @@ static void on_events(evutil_socket_t fd, short what, void *arg)
 		event_del(d->events_event);
 		evtimer_add(d->events_pause, &events_pause);
 	} else if (r < 0) {
-		/* From here on by scans alone. */
+		/* From here on by scans alone, and more of them. */
+		d->next_scan_ns = 0;
 		close_events(d, r);
 	}
 	pump(d);

@@ -72,7 +72,7 @@ struct discover_callbacks {
 
 struct discover_options {
 	bool without_events;	   /* scan only */
-	uint64_t scan_interval_ns; /* 0: a second */
+	uint64_t scan_interval_ns; /* three times as long with events; 0: a second */
 	/* A socket for process events, see proc_events_begin(); lent. 0: none, open an own one. */
 	int events_fd;
 };

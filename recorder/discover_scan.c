@@ -14,7 +14,9 @@
 #include "common/clock.h"
 #include "common/xalloc.h"
 
-/* Settled titles in every second scan: still seen within two seconds. */
+/* The kernel tells of a title that is set with the thread's name: who does not is seen later. */
+#define SCANS_WITH_EVENTS 3u
+/* Settled titles in every second scan. */
 #define SETTLED_STRIDE 2
 /* The list itself does not block; this is for a machine that stands still. */
 #define LIST_DEADLINE_NS (10 * NS_PER_S)
@@ -185,7 +187,10 @@ static void begin_scan(struct discover *d, uint64_t now_ns)
 	d->is_scanning = true;
 	d->is_scan_waiting = false;
 	d->scan_start_ns = now_ns;
-	d->next_scan_ns = now_ns + d->scan_interval_ns;
+	/* Where the kernel tells of processes, a scan only sees who gets a title late and unseen.
+	 */
+	d->next_scan_ns =
+	    now_ns + (d->events_fd >= 0 ? SCANS_WITH_EVENTS : 1) * d->scan_interval_ns;
 }
 
 void discover_scan_pump(struct discover *d, uint64_t now_ns)
