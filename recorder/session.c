@@ -224,6 +224,28 @@ static void on_message(evutil_socket_t fd, short what, void *arg)
 	session_on_message(s, &m);
 }
 
+static void add_counts(struct record_totals *sum, const struct record_totals *part)
+{
+	sum->snapshots += part->snapshots;
+	sum->cut += part->cut;
+	sum->dropped += part->dropped;
+	sum->transitions += part->transitions;
+	sum->gaps += part->gaps;
+	sum->sections += part->sections;
+	sum->section_lost += part->section_lost;
+	sum->lines += part->lines;
+	sum->lines_lost += part->lines_lost;
+}
+
+/* The next one counts from 0, and its trace has a gap from this one on. */
+static void keep_counts(struct session *s)
+{
+	add_counts(&s->earlier, &s->totals);
+	s->earlier.gaps += s->has_trace;
+	s->totals = (struct record_totals){0};
+	s->has_totals = false;
+}
+
 static void on_worker_exit(evutil_socket_t fd, short what, void *arg)
 {
 	struct session *s = arg;
@@ -245,6 +267,7 @@ static void on_worker_exit(evutil_socket_t fd, short what, void *arg)
 		be_over(s);
 		return;
 	}
+	keep_counts(s);
 	if (!s->told)
 		session_note_error(s, -ECHILD,
 				   "its worker ended unexpectedly; another one goes on "
@@ -566,4 +589,5 @@ void session_get_status(const struct session *s, struct session_status *ret)
 	    .has_shim = s->has_shim,
 	    .error = s->error,
 	};
+	add_counts(&ret->totals, &s->earlier);
 }

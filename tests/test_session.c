@@ -461,12 +461,23 @@ START_TEST(a_worker_that_dies_is_replaced_and_told_of_once)
 }
 END_TEST
 
+static bool it_has_told_figures(void)
+{
+	return status().totals.snapshots == 5000;
+}
+
+static bool both_have_told_figures(void)
+{
+	return status().totals.snapshots == 10000;
+}
+
 START_TEST(a_worker_that_is_killed_is_replaced_with_the_same_trace)
 {
 	pid_t first;
 
 	begin("good");
 	wait_for(it_records);
+	wait_for(it_has_told_figures);
 	first = status().worker_pid;
 	kill(first, SIGKILL);
 	wait_for(a_worker_has_gone);
@@ -475,6 +486,8 @@ START_TEST(a_worker_that_is_killed_is_replaced_with_the_same_trace)
 	ck_assert_str_eq(status().name, "good");
 	ck_assert_uint_eq(status().n_restarts, 1);
 	ck_assert_str_eq(status().error, "");
+	wait_for(both_have_told_figures);
+	ck_assert_uint_ge(status().totals.gaps, 4);
 	stop();
 }
 END_TEST

@@ -102,6 +102,7 @@ class FaultsTest(CollectorTest):
         self.wait_written(again, time.time())
         self.assertEqual((again["name"], again["restarts"]), (one["name"], 1))
         self.assertEqual(self.gaps(again).get("recorder-absent"), 1)
+        self.assertGreater(self.collector.session(pids[0])["gaps"], 0)
         self.assertEqual((same["worker_pid"], same["restarts"]), (two["worker_pid"], 0))
         self.assertIsNone(self.gaps(same).get("recorder-absent"))
         self.assert_log(r"one: process \d+: its worker ended unexpectedly", 1)
