@@ -98,6 +98,7 @@ struct record_totals {
 	double rate_hz;			 /* in effect */
 	uint64_t is_resting;		 /* bool: looked at less often, as nothing happens */
 	uint64_t is_exact;		 /* bool: its probes tell each line */
+	uint64_t shim_state;		 /* enum shim_state, or anything; 0: there is no shim */
 	uint64_t lines;			 /* that they told */
 	uint64_t lines_lost;		 /* for which there was no room */
 };

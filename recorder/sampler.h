@@ -59,8 +59,9 @@ struct sampler_progress {
 	_Atomic uint64_t cut;
 	_Atomic uint64_t dropped;
 	_Atomic uint64_t threads;
-	_Atomic double rate_hz;	    /* in effect, as it was set */
-	_Atomic bool is_backed_off; /* but nothing happens: looks are rarer than that */
+	_Atomic double rate_hz;	     /* in effect, as it was set */
+	_Atomic bool is_backed_off;  /* but nothing happens: looks are rarer than that */
+	_Atomic uint64_t shim_state; /* as the target's shim tells it; 0: there is none */
 };
 
 /*

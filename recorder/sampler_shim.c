@@ -56,7 +56,7 @@ static void use_ring(struct sampler *s, struct shim_ring *ring)
 								       : "");
 }
 
-static void renew(const struct sampler *s, uint64_t now_ns)
+static void renew(struct sampler *s, uint64_t now_ns)
 {
 	struct sampler_precise *p = s->precise;
 	enum shim_wanted wanted = atomic_load_explicit(&s->is_shim_exact, memory_order_relaxed)
@@ -66,6 +66,8 @@ static void renew(const struct sampler *s, uint64_t now_ns)
 	if (now_ns < p->renew_ns && wanted == p->wanted)
 		return;
 	p->renew_ns = now_ns + RENEW_NS;
+	atomic_store_explicit(&s->progress.shim_state, shim_ring_state(p->ring),
+			      memory_order_relaxed);
 	shim_ring_want(p->ring, wanted, now_ns + WANTED_NS);
 	p->wanted = wanted;
 }

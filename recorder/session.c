@@ -21,6 +21,7 @@
 #include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "recorder/session_private.h"
+#include "recorder/shim_ring.h"
 
 /* What can block in a look mostly does not take a millisecond. */
 #define LOOK_NS	      (2 * NS_PER_S)
@@ -561,6 +562,12 @@ void session_trim(struct session *s, uint64_t bytes)
 	session_send(s, &m);
 }
 
+/* It was asked to tell each line, and said why it does not. */
+static bool is_shim_aside(const struct session *s)
+{
+	return s->exact.is_through_shim && s->has_totals && s->totals.shim_state == SHIM_ASIDE;
+}
+
 void session_get_status(const struct session *s, struct session_status *ret)
 {
 	*ret = (struct session_status){
@@ -581,11 +588,15 @@ void session_get_status(const struct session *s, struct session_status *ret)
 	    .n_restarts = s->n_restarts,
 	    .edges = s->edges.source,
 	    .is_exact_wanted = s->exact.is_wanted,
-	    .is_exact = s->exact.is_through_shim ||
+	    .is_exact = (s->exact.is_through_shim && !is_shim_aside(s)) ||
 			(s->exact.events && s->has_totals && s->totals.is_exact),
 	    .is_exact_through_shim = s->exact.is_through_shim,
 	    .exact_until_ns = s->exact.until_ns,
-	    .exact_error = s->exact.error,
+	    .exact_error =
+		is_shim_aside(s)
+		    ? "its shim has stepped aside, for a debugger or another tracer in the "
+		      "process: of sections it tells begin and end only"
+		    : s->exact.error,
 	    .has_shim = s->has_shim,
 	    .error = s->error,
 	};

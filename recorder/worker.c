@@ -330,6 +330,9 @@ static void fill_totals(const struct worker *w, struct record_totals *ret)
 		ret->is_resting = atomic_load_explicit(
 		    &sampler_get_progress(w->sampler)->is_backed_off, memory_order_relaxed);
 	if (w->sampler)
+		ret->shim_state = atomic_load_explicit(
+		    &sampler_get_progress(w->sampler)->shim_state, memory_order_relaxed);
+	if (w->sampler)
 		ret->snapshots += atomic_load_explicit(&sampler_get_progress(w->sampler)->snapshots,
 						       memory_order_relaxed);
 	trace_writer_totals(w->writer, &written);

@@ -330,19 +330,35 @@ class Collected(CollectorTest):
         self.assertGreater(found["sections"], 5)
         self.assertGreater(found["transitions_by_provenance"]["precise"], 50)
 
-    def test_exact_mode_goes_through_the_shim_where_there_are_no_probes(self):
-        collector = self.start_with_root()
+    def start_sections(self, *words):
+        """A target without probes that opens sections all the time."""
         found = [p for p in PYTHONS if p.version >= (3, 12) and not p.root]
         if not found:
             self.skipTest("no CPython 3.12 or later that is not in a chroot")
         path = place(found[-1], "section_main.py", "section_work.py")
         shutil.copy(TESTS / "daemon" / "walt" / "title.py", os.path.dirname(path) + "/walt")
-        title = f"{self.prefix}:sections"
-        process = subprocess.Popen([*found[-1].command, path, "steady", title],
-                                   preexec_fn=pythons.die_with_parent,
+        process = subprocess.Popen([*found[-1].command, path, "steady", f"{self.prefix}:sections",
+                                    *words], preexec_fn=pythons.die_with_parent,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        return process
+
+    def test_a_shim_that_steps_aside_is_no_exact_mode(self):
+        collector = self.start_with_root()
+        process = self.start_sections("debugged")
+        session, = collector.wait_recorded(process.pid)
+        self.wait_for_sections(collector, process.pid, 1)
+        done = subprocess.run([TRACKEXEC, "exact", "--socket", collector.socket, "on",
+                               session["name"]], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("its shim has stepped aside", done.stderr)
+        told = self.session(collector, process.pid)
+        self.assertEqual(told["mode"], "observed")
+
+    def test_exact_mode_goes_through_the_shim_where_there_are_no_probes(self):
+        collector = self.start_with_root()
+        process = self.start_sections()
         session, = collector.wait_recorded(process.pid)
         self.wait_for_sections(collector, process.pid, 1)
         self.exact(collector, "on", session["name"])

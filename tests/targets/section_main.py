@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the sections of section_work.py: section_main.py truth | recorded | overrun | steady [TITLE] | alone."""
+"""Runs the sections of section_work.py: section_main.py truth | recorded | overrun | steady [TITLE [debugged]] | alone."""
 
 import json
 import os
@@ -55,6 +55,8 @@ def main(mode):
     if mode == "steady" and sys.argv[2:]:
         from walt import title
         title.set_title(sys.argv[2])
+    if sys.argv[3:]:
+        sys.monitoring.use_tool_id(sys.monitoring.DEBUGGER_ID, "a debugger")
     while mode == "steady":
         section_work.plain()
         time.sleep(0.005)
