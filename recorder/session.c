@@ -166,6 +166,8 @@ void session_stop(struct session *s, const char *reason)
 
 	if (s->state >= SESSION_ENDING)
 		return;
+	if (s->has_trace)
+		log_info("%s: process %d: its recording ends: %s", s->name, (int)s->pid, reason);
 	s->state = SESSION_ENDING;
 	/* What the probes told until now is still read. */
 	session_exact_done(s);
