@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "recorder/oncpu/edge_handover.h"
@@ -375,15 +374,6 @@ static uint64_t rest_until(const struct sampler *s, uint64_t now_ns)
 	return due_ns > now_ns ? due_ns : now_ns;
 }
 
-static void drain_wake(const struct sampler *s)
-{
-	uint64_t n;
-
-	/* Nothing is in it mostly, and then that is an error that means nothing. */
-	if (read(s->wake_fd, &n, sizeof(n)) < 0)
-		return;
-}
-
 uint64_t sampler_rest(struct sampler *s, uint64_t now_ns)
 {
 	uint64_t until_ns = rest_until(s, now_ns);
@@ -393,7 +383,6 @@ uint64_t sampler_rest(struct sampler *s, uint64_t now_ns)
 		return now_ns;
 	atomic_store_explicit(&s->progress.is_backed_off, true, memory_order_relaxed);
 	edges_wait(s->edges, s->wake_fd, until_ns - now_ns);
-	drain_wake(s);
 	now_ns = clock_monotonic_ns();
 	n = edges_read(s->edges, now_ns);
 	if (edges_are_over(s->edges))
@@ -431,7 +420,6 @@ void sampler_pause(struct sampler *s, uint64_t now_ns, uint64_t until_ns)
 		return;
 	}
 	edges_wait(s->edges, s->wake_fd, until_ns - now_ns);
-	drain_wake(s);
 	now_ns = clock_monotonic_ns();
 	sampler_take_edges(s, now_ns);
 	if (s->edges && s->n_waiting == s->n_tracks && now_ns < s->pace.due_ns)

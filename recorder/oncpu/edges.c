@@ -20,6 +20,9 @@
 /* Less room in a ring than this: some records may have found none. */
 #define FULL_BYTES 256
 
+/* For one record in an alarm's ring: of what was lost, and of a switch. */
+#define ALARM_ROOM 64
+
 /* A target with more threads at a time is not followed in full. */
 #define MAX_THREADS 65536
 
@@ -92,6 +95,11 @@ static int ring_map(struct edge_ring *r, size_t data_bytes)
 	r->data_bytes = data_bytes;
 	r->tail = r->page->data_tail;
 	return 0;
+}
+
+static uint64_t ring_head(const struct edge_ring *r)
+{
+	return __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
 }
 
 /* --- threads --- */
@@ -198,6 +206,34 @@ static int take_tasks(struct edges *e, int fd)
 	}
 }
 
+/*
+ * An alarm that has no room for a record is quiet: the kernel wakes nobody for what it drops. It
+ * takes the room from data_tail alone (ring_buffer_has_space() in kernel/events/ring_buffer.c: what
+ * is between it and the head, less one byte), so that no system call is needed, of which there
+ * would be two for each CPU whenever all threads wait.
+ */
+static void set_alarms(const struct edges *e, uint64_t room)
+{
+	for (unsigned i = 0; i < e->n_cpus; i++) {
+		const struct edge_ring *r = &e->alarms[i];
+
+		/* What is in it was of interest only when it came. */
+		__atomic_store_n(&r->page->data_tail, ring_head(r) - r->data_bytes + 1 + room,
+				 __ATOMIC_RELEASE);
+	}
+}
+
+/* They came as who opened them had to leave them: paused. */
+static int quiet_alarms(const struct edges *e)
+{
+	set_alarms(e, 0);
+	for (unsigned i = 0; i < e->n_cpus; i++) {
+		if (ioctl(e->alarms[i].fd, PERF_EVENT_IOC_PAUSE_OUTPUT, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 int edges_new(const int *fds, unsigned n_cpus, int tasks, const struct edges_ops *ops,
 	      struct edges **ret)
 {
@@ -208,7 +244,7 @@ int edges_new(const int *fds, unsigned n_cpus, int tasks, const struct edges_ops
 	e->n_cpus = n_cpus;
 	e->records = xcalloc(n_cpus, sizeof(*e->records));
 	e->alarms = xcalloc(n_cpus, sizeof(*e->alarms));
-	e->polled = xcalloc(2 * (size_t)n_cpus + 1, sizeof(*e->polled));
+	e->polled = xcalloc((size_t)n_cpus + 1, sizeof(*e->polled));
 	for (unsigned i = 0; i < n_cpus; i++) {
 		e->records[i].fd = fds[2 * (size_t)i];
 		e->alarms[i].fd = fds[2 * (size_t)i + 1];
@@ -219,6 +255,8 @@ int edges_new(const int *fds, unsigned n_cpus, int tasks, const struct edges_ops
 			r = ring_map(&e->alarms[i], EDGE_ALARM_BYTES);
 	}
 	if (r == 0)
+		r = quiet_alarms(e);
+	if (r == 0)
 		r = take_tasks(e, tasks);
 	if (r < 0)
 		return r;
@@ -227,11 +265,6 @@ int edges_new(const int *fds, unsigned n_cpus, int tasks, const struct edges_ops
 }
 
 /* --- records --- */
-
-static uint64_t ring_head(const struct edge_ring *r)
-{
-	return __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
-}
 
 static void ring_copy(const struct edge_ring *r, uint64_t at, void *buf, size_t len)
 {
@@ -400,37 +433,29 @@ static bool has_records(const struct edges *e)
 	return false;
 }
 
-static void pause_alarms(const struct edges *e, uint32_t paused)
-{
-	for (unsigned i = 0; i < e->n_cpus; i++) {
-		struct edge_ring *r = &e->alarms[i];
-
-		ioctl(r->fd, PERF_EVENT_IOC_PAUSE_OUTPUT, paused);
-		/* What is in it was of interest only when it came. */
-		__atomic_store_n(&r->page->data_tail, ring_head(r), __ATOMIC_RELEASE);
-	}
-}
-
 bool edges_wait(struct edges *e, int wake_fd, uint64_t timeout_ns)
 {
 	struct timespec timeout = {
 	    .tv_sec = (time_t)(timeout_ns / NS_PER_S),
 	    .tv_nsec = (long)(timeout_ns % NS_PER_S),
 	};
+	uint64_t count;
 	nfds_t n = 0;
 
 	if (has_records(e))
 		return true;
-	pause_alarms(e, 0);
-	for (unsigned i = 0; i < e->n_cpus; i++) {
+	set_alarms(e, ALARM_ROOM);
+	for (unsigned i = 0; i < e->n_cpus; i++)
 		e->polled[n++] = (struct pollfd){.fd = e->alarms[i].fd, .events = POLLIN};
-		e->polled[n++] = (struct pollfd){.fd = e->records[i].fd, .events = POLLIN};
-	}
 	e->polled[n++] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
 	/* Since the rings were looked at and before the alarm was on, something may have come. */
-	if (!has_records(e) && ppoll(e->polled, n, &timeout, NULL) > 0)
+	if (!has_records(e) && ppoll(e->polled, n, &timeout, NULL) > 0) {
 		e->is_over |= !!(e->polled[0].revents & POLLHUP);
-	pause_alarms(e, 1);
+		/* What it counts does not matter, and that it is empty neither. */
+		if (e->polled[n - 1].revents && read(wake_fd, &count, sizeof(count)) < 0)
+			count = 0;
+	}
+	set_alarms(e, 0);
 	return has_records(e);
 }
 

@@ -62,9 +62,9 @@ size_t edges_read(struct edges *e, uint64_t now_ns);
 uint64_t edges_n_lost(const struct edges *e);
 
 /*
- * Sleep until a thread goes on or off the CPU, wake_fd (-1: none) is readable, or so much time has
- * passed. Returns at once when there are records that were not taken yet.
- * Returns whether there is something to read of the edges.
+ * Sleep until a thread goes on or off the CPU, wake_fd (an eventfd, which is then read; -1: none)
+ * is readable, or so much time has passed. Returns at once when there are records that were not
+ * taken yet. Returns whether there is something to read of the edges.
  */
 bool edges_wait(struct edges *e, int wake_fd, uint64_t timeout_ns);
 
