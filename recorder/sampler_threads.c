@@ -141,6 +141,33 @@ static struct track *adopt_told(struct sampler *s, const struct py_thread *id)
 	return NULL;
 }
 
+/*
+ * A thread that is new in the list, or has other numbers than the one that was there.
+ * @t  the track that lives there; NULL: none
+ */
+static void list_other(struct sampler *s, struct track *t, const struct py_thread *id)
+{
+	struct track *told;
+
+	if (t)
+		t->id.tstate = t->told_native_id = 0;
+	told = adopt_told(s, id);
+	if (told) {
+		told->is_listed = true;
+	} else if (t && !t->told_in && t->id.interpreter == id->interpreter) {
+		/* It has not been told of: it had the numbers of who started it, and has its own
+		 * now. */
+		sampler_unlink_edge(s, t);
+		py_stack_free(t->stack);
+		t->stack = py_stack_new(id->tstate);
+		t->id = *id;
+		t->is_listed = true;
+		sampler_link_edge(s, t);
+	} else {
+		add_track(s, id);
+	}
+}
+
 static struct gil_watch *find_gil(struct sampler *s, remote_addr addr)
 {
 	for (size_t i = 0; i < s->n_gils; i++) {
@@ -226,21 +253,8 @@ int sampler_list_threads(struct sampler *s, uint64_t now_ns)
 		if (t && is_same_thread(&t->id, &s->listed[i])) {
 			t->is_listed = true;
 			t->id = s->listed[i];
-		} else if (t && !t->told_in && t->id.interpreter == s->listed[i].interpreter) {
-			/* It has begun, and its own numbers by now. */
-			sampler_unlink_edge(s, t);
-			t->id = s->listed[i];
-			t->is_listed = true;
-			sampler_link_edge(s, t);
 		} else {
-			if (t)
-				t->id.tstate = t->told_native_id =
-				    0; /* another one lives there now */
-			t = adopt_told(s, &s->listed[i]);
-			if (t)
-				t->is_listed = true;
-			else
-				add_track(s, &s->listed[i]);
+			list_other(s, t, &s->listed[i]);
 		}
 		find_gil(s, s->listed[i].gil);
 	}
