@@ -7,6 +7,7 @@
     TRACKEXEC_TARGET=NAME   only this target
 """
 
+import collections
 import os
 import unittest
 
@@ -57,6 +58,7 @@ class Figures:
         self.snapshots = self.cut = self.dropped = 0
         self.code_gaps = self.code_dropped = 0
         self.seconds = 0.0
+        self.reasons = collections.Counter()
 
     def add(self, info):
         self.snapshots += info["snapshots"]
@@ -65,6 +67,7 @@ class Figures:
         self.code_gaps += info["gaps_by_reason"].get("code-replaced", 0)
         self.code_dropped += info["dropped_by_reason"]["code"]
         self.seconds += info["duration_s"]
+        self.reasons.update(info["dropped_by_reason"])
 
     def dropped_percent(self):
         return 100 * self.dropped / max(1, self.snapshots + self.dropped)
@@ -106,7 +109,7 @@ class Stacks(unittest.TestCase):
                   flush=True)
         elif figures.dropped > FIRST_DROPPED:
             self.assertLess(figures.dropped_percent(), COME_AND_GO_DROPPED_PERCENT
-                            if name == COME_AND_GO else MAX_DROPPED_PERCENT)
+                            if name == COME_AND_GO else MAX_DROPPED_PERCENT, figures.reasons)
 
     def test_no_impossible_stack(self):
         for python in pythons.interpreters():
