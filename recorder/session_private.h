@@ -90,7 +90,7 @@ struct session {
 	char python[64];
 	char error[512];
 	struct record_totals earlier; /* counts of workers that are gone */
-	struct record_totals totals; /* as last told */
+	struct record_totals totals;  /* as last told */
 	double reached_hz;
 };
 

@@ -71,9 +71,9 @@ static void wait_from(uint64_t from_us, uint64_t to_us)
 
 /* What was told since the first look: stacks as their line, waits as -1, and times in us. */
 struct told {
-	int32_t what;
+	int64_t what;
 	uint64_t us;
-	unsigned provenance;
+	uint64_t provenance;
 };
 
 static size_t read_told(struct told *ret, size_t max)
