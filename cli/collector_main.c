@@ -122,7 +122,7 @@ static void parse(int argc, char **argv, struct request *ret)
 		log_error("there is nothing to give but options: '%s'", argv[optind]);
 		ret->job = JOB_WRONG;
 	}
-	if (ret->options.config_folders && !is_folder(ret->folders[0])) {
+	if (ret->folders[0] && !is_folder(ret->folders[0])) {
 		log_error("--config %s: give the folder that has collector.conf in it",
 			  ret->folders[0]);
 		ret->job = JOB_WRONG;
