@@ -14,7 +14,7 @@
 #include "recorder/proc_scan.h"
 #include "recorder/suspects.h"
 
-#define YOUNG_STEPS 7
+#define YOUNG_STEPS 8
 
 struct event;
 

@@ -29,8 +29,8 @@
  * does), which is an event, and begins this anew: the later looks are for those that don't.
  */
 static const uint64_t pauses_ns[YOUNG_STEPS] = {
-    5 * NS_PER_MS,   20 * NS_PER_MS,  50 * NS_PER_MS,	100 * NS_PER_MS,
-    200 * NS_PER_MS, 500 * NS_PER_MS, 1000 * NS_PER_MS,
+    5 * NS_PER_MS,   10 * NS_PER_MS,  25 * NS_PER_MS,  50 * NS_PER_MS,
+    100 * NS_PER_MS, 200 * NS_PER_MS, 500 * NS_PER_MS, 1000 * NS_PER_MS,
 };
 
 static void enqueue(struct discover *d, struct suspect *s, int step, uint64_t now_ns)

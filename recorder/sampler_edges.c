@@ -27,6 +27,8 @@ static const uint32_t tid_offsets[SAMPLER_TID_GUESSES] = {720, 208};
 #define EARLY_MIN_NS (2 * NS_PER_MS)
 #define EARLY_FACTOR 3
 #define EARLY_MAX_NS (50 * NS_PER_MS)
+/* But not of a target that has not waited for so many rounds: others only take its CPU. */
+#define EARLY_ROUNDS 10
 
 /*
  * A sampler that has less time than this between its looks stays awake for so many of them while
@@ -135,6 +137,8 @@ static void on_change(void *ctx, struct edge_thread *e, enum edge_state was, uin
 		s->idle_since_ns = 0;
 		return;
 	}
+	if (is_waiting(e))
+		s->stopped_ns = end_ns;
 	/* One last look: where it stopped. */
 	t->stale = true;
 	t->is_off_told = false;
@@ -408,6 +412,8 @@ static bool may_end_early(struct sampler *s, uint64_t now_ns, uint64_t until_ns)
 	uint64_t distance_ns = s->pace.asked_ns / EARLY_FACTOR;
 
 	if (!s->edges || !s->n_tracks || until_ns - now_ns < EARLY_MIN_NS || now_ns < s->early_ns)
+		return false;
+	if (now_ns - s->stopped_ns > EARLY_ROUNDS * s->pace.asked_ns)
 		return false;
 	s->early_ns = now_ns + (distance_ns < EARLY_MAX_NS ? distance_ns : EARLY_MAX_NS);
 	return true;

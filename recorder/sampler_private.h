@@ -155,6 +155,7 @@ struct sampler {
 	uint64_t told_now_ns;		  /* the time, when it was read last for what others tell */
 	uint64_t ran_ns;		  /* how long a thread was on a CPU the last time */
 	uint64_t waited_ns;		  /* and how long it waited */
+	uint64_t stopped_ns;		  /* when one began to wait the last time */
 	uint64_t switched_in_ns;	  /* when one was switched in the last time */
 	uint64_t random;
 	uint64_t idle_since_ns; /* since then all wait; 0: not all */

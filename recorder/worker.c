@@ -26,8 +26,12 @@
 #define RING_BYTES (4u << 20)
 /* Of who is only there for exact mode. */
 #define EXACT_RING_BYTES (32u << 20)
-/* So much longer may it take while nothing happens in the target: then the sampler calls. */
-#define REST_NS (3 * NS_PER_S / 2)
+/*
+ * So much longer may it take while nothing happens in the target, or at such rates: then the
+ * sampler calls with each batch (see sampler_emit.c).
+ */
+#define REST_NS	      (3 * NS_PER_S / 2)
+#define CALLED_MAX_HZ 50
 /* Records stored before messages get a look: some milliseconds. */
 #define DRAIN_MAX 16384
 
@@ -163,7 +167,7 @@ static int wait_ms(const struct worker *w, unsigned n_drained)
 {
 	uint64_t now_ns = clock_monotonic_ns(), due_ns = w->next_progress_ns;
 
-	if (is_resting(w))
+	if (is_resting(w) || (w->rate_hz > 0 && w->rate_hz <= CALLED_MAX_HZ))
 		due_ns += REST_NS;
 	if (trace_writer_due_ns(w->writer) < due_ns)
 		due_ns = trace_writer_due_ns(w->writer);
