@@ -95,8 +95,10 @@ def sample_daemon(folder):
 def collector(folder, root):
     """The running collector; yields what gives its status."""
     socket = folder / "collector.sock"
+    config = folder / "config"
+    config.mkdir()  # not that of this machine
     process = subprocess.Popen(
-        [COLLECTOR, "--root", str(root), "--config", str(folder / "no-config"),
+        [COLLECTOR, "--root", str(root), "--config", str(config),
          "--socket", str(socket), "--user", WORKER_USER], stdin=subprocess.DEVNULL)
 
     def status():
