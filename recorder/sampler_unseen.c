@@ -15,7 +15,7 @@
 /* To look after a lock or a timer, in the interpreter, takes less than this. */
 #define UNSEEN_MIN_NS (50 * NS_PER_US)
 /* What has more turns between two looks is not told turn by turn. */
-#define MAX_TURNS 32
+#define MAX_TURNS 128
 
 void sampler_note_woken(const struct sampler *s, struct track *t, uint64_t time_ns)
 {

@@ -179,16 +179,16 @@ END_TEST
 START_TEST(very_many_turns_are_not_told_one_by_one)
 {
 	sampler_note_woken(s, t, AT(100));
-	for (uint64_t i = 0; i < 40; i++)
+	for (uint64_t i = 0; i < 130; i++)
 		wait_from(300 + 1000 * i, 900 + 1000 * i);
-	look(AT(50000), true);
+	look(AT(150000), true);
 	{
-		struct told told[64];
-		size_t n = read_told(told, 64);
+		struct told told[160];
+		size_t n = read_told(told, 160);
 
-		ck_assert_uint_eq(n, 42);
+		ck_assert_uint_eq(n, 132);
 		ck_assert_int_eq(told[0].what, 0);
-		ck_assert_int_eq(told[41].what, 10);
+		ck_assert_int_eq(told[131].what, 10);
 	}
 }
 END_TEST
