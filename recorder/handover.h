@@ -11,7 +11,7 @@
  *	            ◄──  MSG_WANT_IMAGE, MSG_WANT_SOURCE
  *	MSG_FILE (descriptor or error) ──►
  *	            ◄──  MSG_ATTACHED  0: samples from now on; else why not
- *	            ◄──  MSG_PROGRESS  once a second
+ *	            ◄──  MSG_PROGRESS  every second or two
  *	            ◄──  MSG_GONE      the address space is gone; waits for MSG_TARGET or MSG_STOP
  *	MSG_LINES (rings)              ──►      once it has attached: exact mode begins, or ends
  *	MSG_SHIM (ring)                ──►      at any time, see shim_ring.h; without: end: bool,

@@ -246,8 +246,7 @@ void sampler_take_edges(struct sampler *s, uint64_t now_ns)
 	edges_read(s->edges, now_ns);
 	if (edges_are_over(s->edges))
 		give_up_edges(s);
-	/* Waits that are over by themselves need no proof, and none of what comes now is to cost
-	 * them. */
+	/* Waits need no proof, and looks that are taken back later must not cost them. */
 	if (!s->n_used && ring_has_unpublished(s->ring))
 		sampler_publish_batch(s, now_ns);
 }

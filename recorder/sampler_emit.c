@@ -416,7 +416,7 @@ bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns)
 	/* Better now, being awake, than to wake up for it. */
 	if (sampler_may_rest(s))
 		next_ns = oldest_batch_ns(s) / REST_PART;
-	/* Of a program that begins much may be taken back: not what it waits for now. */
+	/* In a program's first seconds much is taken back: its waits shall not be. */
 	if (sampler_may_rest(s) && s->batch_start_ns - s->begun_ns < BEGIN_NS)
 		next_ns = oldest_batch_ns(s) - BATCH_NORMAL_NS;
 	/* The next round would be too late. */
