@@ -19,7 +19,8 @@
 #define RECORD_ALIGN ((size_t)8)
 /*
  * An empty ring is begun anew once this part of it has been used. A consumer that keeps up then
- * never sees more of it, and what is never touched costs no memory.
+ * never sees more of it, and what is never touched costs no memory. The positions between are
+ * skipped by both sides: a pad would take their room until the consumer has come past it.
  */
 #define RESTART_FROM(size) ((size) / 16)
 /* With so much in the ring, a consumer that sleeps is woken. */
@@ -32,13 +33,14 @@ struct ring {
 	int fd; /* where the producer calls the consumer; -1: nowhere */
 	/* Written by the producer: all before it may be read. */
 	_Alignas(CACHE_LINE) _Atomic size_t published;
+	_Atomic size_t restarted; /* the position where it was begun anew last, 0: never */
 	_Atomic int finished;
 	/* Written by the consumer: all before it may be overwritten. */
 	_Alignas(CACHE_LINE) _Atomic size_t consumed;
 	_Atomic bool is_asleep;
 	/* The producer's own. */
 	_Alignas(CACHE_LINE) size_t head;
-	size_t seen_consumed;
+	size_t seen_free;
 	/* The consumer's own. */
 	_Alignas(CACHE_LINE) size_t tail;
 	size_t seen_published;
@@ -78,35 +80,52 @@ static struct record_header *record_at(const struct ring *r, size_t position)
 
 /* --- producer --- */
 
+/* All before it is free: consumed, or skipped. */
+static size_t free_until(const struct ring *r)
+{
+	size_t consumed = atomic_load_explicit(&r->consumed, memory_order_acquire);
+	/* Only this thread writes it. */
+	size_t restarted = atomic_load_explicit(&r->restarted, memory_order_relaxed);
+
+	return consumed > restarted ? consumed : restarted;
+}
+
 /* Room for need bytes, having looked again at how far the consumer is when needed. */
 static size_t room_for(struct ring *r, size_t need)
 {
-	if (r->size - (r->head - r->seen_consumed) < need)
-		r->seen_consumed = atomic_load_explicit(&r->consumed, memory_order_acquire);
-	return r->size - (r->head - r->seen_consumed);
+	if (r->size - (r->head - r->seen_free) < need)
+		r->seen_free = free_until(r);
+	return r->size - (r->head - r->seen_free);
 }
 
-/* May the ring be begun anew with a record of this size? Only if nothing at all is in it. */
-static bool may_restart(struct ring *r, size_t size)
+/* At its beginning, if nothing at all is in it and enough of it has been used. */
+static void restart(struct ring *r)
 {
 	size_t offset = r->head & (r->size - 1);
 
-	if (offset < RESTART_FROM(r->size) || offset < size ||
+	if (offset < RESTART_FROM(r->size) ||
 	    r->head != atomic_load_explicit(&r->published, memory_order_relaxed))
-		return false;
-	r->seen_consumed = atomic_load_explicit(&r->consumed, memory_order_acquire);
-	return r->seen_consumed == r->head;
+		return;
+	r->seen_free = free_until(r);
+	if (r->seen_free != r->head)
+		return;
+	r->head += r->size - offset;
+	r->seen_free = r->head;
+	atomic_store_explicit(&r->restarted, r->head, memory_order_relaxed);
+	atomic_store_explicit(&r->published, r->head, memory_order_release);
 }
 
 void *ring_append(struct ring *r, uint16_t kind, size_t size)
 {
-	size_t to_end = r->size - (r->head & (r->size - 1)), pad;
+	size_t to_end, pad;
 	struct record_header *h;
 
 	assert(size >= sizeof(*h) && size <= r->size / 4);
 	size = (size + RECORD_ALIGN - 1) & ~(RECORD_ALIGN - 1);
+	restart(r);
 	/* A record is never split: what does not fit before the end is filled. */
-	pad = size > to_end || may_restart(r, size) ? to_end : 0;
+	to_end = r->size - (r->head & (r->size - 1));
+	pad = size > to_end ? to_end : 0;
 	if (room_for(r, pad + size) < pad + size)
 		return NULL;
 	if (pad) {
@@ -125,9 +144,7 @@ void *ring_append(struct ring *r, uint16_t kind, size_t size)
 
 size_t ring_room(const struct ring *r)
 {
-	size_t consumed = atomic_load_explicit(&r->consumed, memory_order_acquire);
-
-	return r->size - (r->head - consumed);
+	return r->size - (r->head - free_until(r));
 }
 
 void ring_call(struct ring *r)
@@ -169,10 +186,24 @@ void ring_finish(struct ring *r)
 
 /* --- consumer --- */
 
+/* Where the next record is once so much is published, read with acquire. */
+static size_t next_tail(const struct ring *r, size_t published)
+{
+	size_t restarted = atomic_load_explicit(&r->restarted, memory_order_relaxed);
+
+	/*
+	 * While the tail is behind what is published the ring is not begun anew again; without
+	 * anything published, what is read here may be newer than that.
+	 */
+	return r->tail != published && r->tail < restarted ? restarted : r->tail;
+}
+
 static int is_empty(struct ring *r)
 {
-	if (r->tail == r->seen_published)
+	if (r->tail == r->seen_published) {
 		r->seen_published = atomic_load_explicit(&r->published, memory_order_acquire);
+		r->tail = next_tail(r, r->seen_published);
+	}
 	return r->tail == r->seen_published;
 }
 
@@ -198,9 +229,13 @@ void ring_consume(struct ring *r)
 
 int ring_is_finished(const struct ring *r)
 {
+	size_t published;
+
 	/* In this order: what was published before the finish is then seen below. */
-	return atomic_load_explicit(&r->finished, memory_order_acquire) &&
-	       r->tail == atomic_load_explicit(&r->published, memory_order_acquire);
+	if (!atomic_load_explicit(&r->finished, memory_order_acquire))
+		return 0;
+	published = atomic_load_explicit(&r->published, memory_order_acquire);
+	return next_tail(r, published) == published;
 }
 
 int ring_fd(const struct ring *r)
@@ -210,10 +245,12 @@ int ring_fd(const struct ring *r)
 
 void ring_sleep(struct ring *r)
 {
+	size_t published;
+
 	atomic_store_explicit(&r->is_asleep, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&r->published, memory_order_relaxed) - r->tail >=
-	    CALL_FROM(r->size))
+	published = atomic_load_explicit(&r->published, memory_order_acquire);
+	if (published - next_tail(r, published) >= CALL_FROM(r->size))
 		ring_call(r);
 }
 

@@ -134,6 +134,34 @@ START_TEST(a_ring_begun_anew_holds_large_records_and_can_be_rewound)
 }
 END_TEST
 
+START_TEST(a_ring_begun_anew_has_all_its_room_and_calls_nobody)
+{
+	struct pollfd p = {.fd = ring_fd(ring), .events = POLLIN};
+	uint64_t n = 0;
+
+	ck_assert(append(0, 5000));
+	ring_publish(ring);
+	assert_next(0, 5000);
+	ring_sleep(ring);
+	ck_assert(append(0, 24));
+	ring_publish(ring);
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	ring_wake_up(ring);
+	for (n = 1; append(n, 24); n++)
+		ck_assert_uint_eq(ring_room(ring), RING_BYTES - 24 * (n + 1));
+	ck_assert_uint_eq(n, RING_BYTES / 24);
+	ring_publish(ring);
+	for (uint64_t i = 0; i < n; i++)
+		assert_next(i, 24);
+	/* Begun anew for a record that is taken back: there is nothing, and that is the end. */
+	ck_assert(append(n, 24));
+	ring_rewind(ring);
+	ring_finish(ring);
+	ck_assert(ring_is_finished(ring));
+	ck_assert_ptr_null(ring_peek(ring));
+}
+END_TEST
+
 START_TEST(rewinding_over_the_ring_s_end_works)
 {
 	/* 48 bytes are left at the end: the next record starts at the beginning. */
@@ -143,11 +171,12 @@ START_TEST(rewinding_over_the_ring_s_end_works)
 	ring_publish(ring);
 	for (int i = 0; i < 3; i++)
 		assert_next(1, LARGE);
-	assert_next(1, LARGE - 48);
+	/* It is not empty, or it would begin anew. */
 	ck_assert(append(2, 64));
 	ring_rewind(ring);
 	ck_assert(append(3, 40) && append(4, 64));
 	ring_publish(ring);
+	assert_next(1, LARGE - 48);
 	assert_next(3, 40);
 	assert_next(4, 64);
 	ck_assert_ptr_null(ring_peek(ring));
@@ -330,6 +359,7 @@ int main(void)
 	tcase_add_test(tc, rewinding_over_the_ring_s_end_works);
 	tcase_add_test(tc, a_consumer_that_keeps_up_sees_a_small_part_of_the_memory);
 	tcase_add_test(tc, a_ring_begun_anew_holds_large_records_and_can_be_rewound);
+	tcase_add_test(tc, a_ring_begun_anew_has_all_its_room_and_calls_nobody);
 	tcase_add_test(tc, a_full_ring_takes_nothing_and_loses_nothing);
 	tcase_add_test(tc, the_end_is_seen_after_the_last_record);
 	tcase_add_test(tc, two_threads_agree_on_every_byte);
