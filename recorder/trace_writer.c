@@ -540,9 +540,11 @@ uint64_t trace_writer_due_ns(const struct trace_writer *w)
 
 int trace_writer_tick(struct trace_writer *w, uint64_t now_ns)
 {
-	int r = store_news(w, now_ns);
-	int r_trim = trace_rows_trim(w);
+	int r, r_trim;
 
+	trace_store_set_time(w->store, now_ns);
+	r = store_news(w, now_ns);
+	r_trim = trace_rows_trim(w);
 	return r < 0 ? r : r_trim;
 }
 
