@@ -135,12 +135,13 @@ static void tell_counters(struct sampler *s, uint64_t now_ns)
  * be. */
 static int end_batch(struct sampler *s, uint64_t now_ns)
 {
-	bool is_old = now_ns - s->batch_start_ns >= CALL_NS || sampler_is_rest_due(s, now_ns);
+	bool is_rest = sampler_is_rest_due(s, now_ns);
+	bool is_old = now_ns - s->batch_start_ns >= CALL_NS || is_rest;
 	int r = sampler_end_batch(s, now_ns);
 
 	if (r < 0)
 		return r;
-	if (now_ns - s->counters_ns >= COUNTERS_MIN_NS) {
+	if (is_rest || now_ns - s->counters_ns >= COUNTERS_MIN_NS) {
 		sampler_told_overdue(s, now_ns);
 		tell_counters(s, now_ns);
 		ring_publish(s->ring);

@@ -40,6 +40,8 @@ static const uint32_t tid_offsets[SAMPLER_TID_GUESSES] = {720, 208};
 
 /* Rests end at least this often, to see that we are to stop. */
 #define REST_NS NS_PER_S
+/* In less than this the rings of edges don't get full. */
+#define READ_EDGES_NS (2 * NS_PER_MS)
 
 /*
  * A thread that no list has shown is a new one of the interpreter, or none of its at all: the list
@@ -246,6 +248,8 @@ void sampler_take_edges(struct sampler *s, uint64_t now_ns)
 	edges_read(s->edges, now_ns);
 	if (edges_are_over(s->edges))
 		give_up_edges(s);
+	else
+		sampler_take_states(s, now_ns);
 	/* Waits need no proof, and looks that are taken back later must not cost them. */
 	if (!s->n_used && ring_has_unpublished(s->ring))
 		sampler_publish_batch(s, now_ns);
@@ -418,10 +422,22 @@ static bool may_end_early(struct sampler *s, uint64_t now_ns, uint64_t until_ns)
 	return true;
 }
 
+/* A target that switches often fills the rings of edges in the meantime. */
+static void sleep_reading(struct sampler *s, uint64_t now_ns, uint64_t until_ns)
+{
+	while (s->edges && now_ns < until_ns && until_ns - now_ns >= READ_EDGES_NS) {
+		edges_sleep(s->edges, until_ns - now_ns);
+		now_ns = clock_monotonic_ns();
+		sampler_take_edges(s, now_ns);
+	}
+	if (now_ns < until_ns)
+		sampler_sleep_until(until_ns);
+}
+
 void sampler_pause(struct sampler *s, uint64_t now_ns, uint64_t until_ns)
 {
 	if (!may_end_early(s, now_ns, until_ns)) {
-		sampler_sleep_until(until_ns);
+		sleep_reading(s, now_ns, until_ns);
 		return;
 	}
 	edges_wait(s->edges, s->wake_fd, until_ns - now_ns);

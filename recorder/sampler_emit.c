@@ -403,10 +403,12 @@ static uint64_t oldest_batch_ns(const struct sampler *s)
 /* Whoever asks where a thread hangs now is not to wait for a whole batch. */
 static uint64_t rest_due_ns(const struct sampler *s)
 {
-	if (!s->idle_since_ns ||
-	    (!ring_has_unpublished(s->ring) && s->called_ns >= s->idle_since_ns))
-		return UINT64_MAX;
-	return s->idle_since_ns + TELL_REST_NS;
+	uint64_t due_ns = s->idle_since_ns + TELL_REST_NS;
+
+	/* Once, also if all was told before: by then it is known why they wait. */
+	return s->idle_since_ns && (ring_has_unpublished(s->ring) || s->called_ns < due_ns)
+		   ? due_ns
+		   : UINT64_MAX;
 }
 
 bool sampler_is_rest_due(const struct sampler *s, uint64_t now_ns)

@@ -137,6 +137,9 @@ struct sampler {
 	struct edges_coarse *coarse; /* instead of them; NULL: none either */
 	uint64_t ask_due_ns;	     /* when figures that did not arrive are asked for again */
 	size_t n_waiting;	     /* tracks that are known to be off the CPU, waiting */
+	uint64_t states_lost_ns;     /* see sampler_lost.c: the loss that was asked about */
+	uint64_t states_due_ns;	     /* when it is to be, or again */
+	size_t states_asked;	     /* threads that were, by their place in tracks */
 	uint64_t off_due_ns;	     /* when a wait has to be told, UINT64_MAX: there is none */
 	uint64_t early_ns;	     /* from then on a pause may end early */
 	bool is_watch_wanted;	     /* a thread was switched in: the GILs may have new holders */
@@ -206,6 +209,8 @@ void sampler_open_edges(struct sampler *s);
 void sampler_link_edge(struct sampler *s, struct track *t);
 void sampler_unlink_edge(struct sampler *s, struct track *t);
 void sampler_take_edges(struct sampler *s, uint64_t now_ns);
+/* sampler_lost.c: what others found of threads whose edges were lost; and ask about such. */
+void sampler_take_states(struct sampler *s, uint64_t now_ns);
 /* Whether it is known to be off the CPU. */
 bool sampler_is_off(const struct track *t);
 /* Whether it was off the CPU from since_ns to now_ns, without a pause. */

@@ -33,6 +33,8 @@
  */
 #define HANG_NS	      (500 * NS_PER_MS)
 #define HANG_PAUSE_NS (100 * NS_PER_MS)
+/* When it has been stored before its reason was found, that is looked for again; not for ever. */
+#define REASON_NS (2 * NS_PER_S)
 /*
  * An open block is closed with so many events, because storing it again costs more each time, and
  * because a reader decodes a block as a whole; or when it gets that old.
@@ -127,6 +129,22 @@ static const struct off_stretch *complete_off(struct trace_writer *w, struct thr
 	return &t->off;
 }
 
+static uint64_t later(uint64_t a_ns, uint64_t b_ns)
+{
+	return a_ns > b_ns ? a_ns : b_ns;
+}
+
+static void expect_reason(struct trace_writer *w, const struct thread *t)
+{
+	uint64_t due_ns = later(t->off.start_ns + HANG_NS, w->flushed_ns + HANG_PAUSE_NS);
+
+	if (t->off.reason || t->off.state != WAIT_FOR_SOMETHING ||
+	    due_ns > t->off.start_ns + REASON_NS)
+		return;
+	if (!w->reason_due_ns || due_ns < w->reason_due_ns)
+		w->reason_due_ns = due_ns;
+}
+
 static void encode(struct trace_writer *w, struct thread *t, uint64_t last_ns,
 		   struct finished_block *f)
 {
@@ -136,6 +154,8 @@ static void encode(struct trace_writer *w, struct thread *t, uint64_t last_ns,
 	need_builder(w, t);
 	block_builder_encode(t->builder, last_ns, is_off ? complete_off(w, t, last_ns) : NULL,
 			     w->packer, &t->stored, f);
+	if (is_off)
+		expect_reason(w, t);
 	f->thread = t->row.id;
 	f->stored = t->stored;
 	t->is_off_new = t->is_off_new && t->is_off && !is_off;
@@ -480,23 +500,27 @@ static void update_block(struct trace_writer *w, struct thread *t)
 		keep_block(w, t, until_ns);
 }
 
-/* When a wait that goes on and is not stored counts as a hang, UINT64_MAX: there is none. */
+/* Whether the wait that goes on is not stored, or by now more is known of it than what is. */
+static bool has_wait_news(const struct trace_writer *w, struct thread *t)
+{
+	if (!t->is_off || t->is_off_new)
+		return t->is_off;
+	return !t->off.reason &&
+	       wait_findings_of(&t->findings, t->off.start_ns, w->known_until_ns) != NULL;
+}
+
+/* When a wait with news counts as a hang, UINT64_MAX: there is none. */
 static uint64_t hang_ns(const struct trace_writer *w)
 {
 	uint64_t start_ns = UINT64_MAX;
 
 	for (size_t i = 0; i < w->n_threads; i++) {
-		const struct thread *t = w->threads[i];
+		struct thread *t = w->threads[i];
 
-		if (t && t->is_off && t->is_off_new && t->off.start_ns < start_ns)
+		if (t && t->off.start_ns < start_ns && has_wait_news(w, t))
 			start_ns = t->off.start_ns;
 	}
 	return start_ns == UINT64_MAX ? UINT64_MAX : start_ns + HANG_NS;
-}
-
-static uint64_t later(uint64_t a_ns, uint64_t b_ns)
-{
-	return a_ns > b_ns ? a_ns : b_ns;
 }
 
 static uint64_t flush_due_ns(const struct trace_writer *w)
@@ -524,8 +548,10 @@ static int store_news(struct trace_writer *w, uint64_t now_ns)
 	for (size_t i = 0; i < w->n_threads; i++) {
 		struct thread *t = find_thread(w, (uint16_t)i);
 
-		if (t)
-			update_block(w, t);
+		if (!t)
+			continue;
+		t->is_off_new |= has_wait_news(w, t);
+		update_block(w, t);
 	}
 	if (!has_news && !w->n_finished && !w->n_gaps && w->counters_stored)
 		return 0;
@@ -534,8 +560,12 @@ static int store_news(struct trace_writer *w, uint64_t now_ns)
 
 uint64_t trace_writer_due_ns(const struct trace_writer *w)
 {
+	uint64_t due_ns = flush_due_ns(w);
+
 	/* A trim is done step by step. */
-	return w->totals.is_trimming ? 0 : flush_due_ns(w);
+	if (w->totals.is_trimming)
+		return 0;
+	return w->reason_due_ns && w->reason_due_ns < due_ns ? w->reason_due_ns : due_ns;
 }
 
 int trace_writer_tick(struct trace_writer *w, uint64_t now_ns)
@@ -543,6 +573,8 @@ int trace_writer_tick(struct trace_writer *w, uint64_t now_ns)
 	int r, r_trim;
 
 	trace_store_set_time(w->store, now_ns);
+	if (now_ns >= w->reason_due_ns)
+		w->reason_due_ns = 0;
 	r = store_news(w, now_ns);
 	r_trim = trace_rows_trim(w);
 	return r < 0 ? r : r_trim;

@@ -58,6 +58,7 @@ struct trace_writer {
 	struct source_files *files;
 	struct wait_texts *texts;
 	bool has_late_reason;			    /* of a wait that is stored */
+	uint64_t reason_due_ns;			    /* when to look for one; 0: never */
 	struct known_wait known_waits[WAIT_PLACES]; /* by wait_place_index() */
 	uint64_t min_wait_ns;
 

@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 struct wait_notice {
-	uint64_t since_ns;   /* 0: it does not wait, its figures are wanted (oncpu/edge_inbox.h) */
+	uint64_t since_ns;   /* 0: whether it waits is not known (oncpu/edge_inbox.h) */
 	uint32_t tid;	     /* then: as the target knows it */
+	bool wants_state;    /* then: whether it waits; false: its figures are wanted */
 	uint16_t thread;     /* its number in the trace */
 	uint16_t gil_holder; /* that of the thread that had its GIL; 0: not known, or itself */
 	uint64_t gil;	     /* address of its GIL in the target; 0: not known */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/hash_index.h"
@@ -356,6 +357,25 @@ static void fetch_figures(struct wait_watch *w, uint32_t target_tid)
 		edge_inbox_put(w->inbox, &d);
 }
 
+/* One that runs tells of itself when it stops. */
+static void fetch_state(struct wait_watch *w, uint32_t target_tid)
+{
+	struct edge_delivery d = {
+	    .target_tid = target_tid, .fd = -1, .asked_ns = clock_monotonic_ns()};
+	struct thread_facts facts;
+	int fd;
+
+	if (!w->inbox)
+		return;
+	fd = note_link(w, wait_link_sched(w->sock, target_tid, &d.tid));
+	if (fd < 0)
+		return;
+	close(fd);
+	if (note_link(w, wait_link_thread(w->sock, d.tid, &facts)) == 0 &&
+	    !wait_facts_is_running(&facts))
+		edge_inbox_put(w->inbox, &d);
+}
+
 /* Whether it waits still, or again, as it did: then what was read meanwhile is true. */
 static bool is_same_wait(struct wait_watch *w, const struct pending *p)
 {
@@ -425,6 +445,8 @@ static void take_notices(struct wait_watch *w)
 	while (wait_queue_take(w->queue, &notice)) {
 		if (notice.since_ns)
 			add_pending(w, &notice);
+		else if (notice.wants_state)
+			fetch_state(w, notice.tid);
 		else
 			fetch_figures(w, notice.tid);
 	}

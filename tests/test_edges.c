@@ -419,6 +419,73 @@ START_TEST(overflow_is_told)
 }
 END_TEST
 
+/* What was lost may have been the last that there is: whoever knows better can say so. */
+START_TEST(who_waits_after_a_loss_can_be_told)
+{
+	pid_t pid = start_child(body_switches);
+	struct edge_events *events = NULL;
+	struct seen seen = {0};
+	struct edges *e;
+
+	wait_for(&told->is_ready);
+	e = follow(pid, &seen, &events);
+	if (e) {
+		struct edge_delivery d = {
+		    .tid = (uint32_t)pid, .target_tid = (uint32_t)pid, .fd = -1};
+		struct edge_thread *t;
+
+		atomic_store(&told->go, 1);
+		wait_for(&told->is_done);
+		wait_until_asleep(pid);
+		edges_read(e, clock_monotonic_ns());
+		t = edges_find(e, (uint32_t)pid);
+		ck_assert_ptr_nonnull(t);
+		ck_assert_int_eq(t->state, EDGE_UNKNOWN);
+		ck_assert_uint_gt(edges_lost_ns(e), 0);
+		/* An answer from before the loss says nothing. */
+		d.asked_ns = edges_lost_ns(e);
+		edges_note_waiting(e, &d);
+		ck_assert_int_eq(t->state, EDGE_UNKNOWN);
+		d.asked_ns++;
+		edges_note_waiting(e, &d);
+		ck_assert_int_eq(t->state, EDGE_WAITING);
+		ck_assert_uint_eq(t->since_ns, edges_lost_ns(e));
+		unfollow(e, events, &seen);
+	}
+	end_child(pid);
+}
+END_TEST
+
+static bool sleep_returns_early(struct edges *e, uint64_t limit_ns)
+{
+	uint64_t start_ns = clock_monotonic_ns();
+
+	edges_sleep(e, limit_ns);
+	return clock_monotonic_ns() - start_ns < limit_ns;
+}
+
+/* Whoever sleeps for long is woken before anything is lost. */
+START_TEST(a_ring_that_fills_ends_a_sleep)
+{
+	pid_t pid = start_child(body_switches);
+	struct edge_events *events = NULL;
+	struct seen seen = {0};
+	struct edges *e;
+
+	wait_for(&told->is_ready);
+	e = follow(pid, &seen, &events);
+	if (e) {
+		/* Half a ring: some hundred records. A nap a millisecond is not many. */
+		ck_assert(!sleep_returns_early(e, 20 * NS_PER_MS));
+		edges_read(e, clock_monotonic_ns());
+		atomic_store(&told->go, 1);
+		ck_assert(sleep_returns_early(e, DEADLINE_NS));
+		unfollow(e, events, &seen);
+	}
+	end_child(pid);
+}
+END_TEST
+
 /* After the end of the process its edges are over, also for who waits for more of them. */
 START_TEST(end_of_process_is_seen)
 {
@@ -471,6 +538,8 @@ int main(void)
 	tcase_add_test(tc, who_sleeps_at_first_is_known);
 	tcase_add_test(tc, preempted_is_not_waiting);
 	tcase_add_test(tc, overflow_is_told);
+	tcase_add_test(tc, who_waits_after_a_loss_can_be_told);
+	tcase_add_test(tc, a_ring_that_fills_ends_a_sleep);
 	tcase_add_test(tc, end_of_process_is_seen);
 	tcase_add_test(tc, no_process);
 	suite_add_tcase(suite, tc);

@@ -363,11 +363,17 @@ END_TEST
 START_TEST(a_hang_is_stored_while_it_lasts)
 {
 	struct record_off off = {
-	    .h = {.size = sizeof(off), .kind = RECORD_OFF, .thread = 1, .time_ns = T(11 * SECOND / 10 + 40)},
+	    .h = {.size = sizeof(off),
+		  .kind = RECORD_OFF,
+		  .thread = 1,
+		  .time_ns = T(11 * SECOND / 10 + 40)},
 	    .start_ns = T(11 * SECOND / 10),
 	    .state = EDGE_WAITING,
 	    .is_open = 1,
 	};
+
+	const struct wait_about about = {.kind = "sleep", .call = "nanosleep", .what = "sleep 9 s"};
+	const char *reasons = "SELECT count(*) FROM waits WHERE reason > 0";
 
 	begin();
 	put_stack(writer, 1, T(SECOND), 0, FRAMES({1, 10}), 1);
@@ -380,8 +386,16 @@ START_TEST(a_hang_is_stored_while_it_lasts)
 	open_trace();
 	ck_assert_uint_eq(summary().n_events, 2);
 	ck_assert_uint_eq(query_number("SELECT count(*) FROM blocks WHERE waits IS NOT NULL"), 1);
+	ck_assert_uint_eq(query_number(reasons), 0);
+	/* The reason was found soon, but that it waited so long is not known before this. */
+	ck_assert_uint_le(trace_writer_due_ns(writer), T(18 * SECOND / 10));
+	trace_writer_wait(writer, 1, off.start_ns, T(11 * SECOND / 10 + 50), &about);
+	put_counters(writer, T(17 * SECOND / 10), 1);
+	ck_assert_uint_le(trace_writer_due_ns(writer), T(18 * SECOND / 10));
+	ck_assert_int_eq(trace_writer_tick(writer, T(18 * SECOND / 10)), 0);
+	ck_assert_uint_eq(query_number(reasons), 1);
 	/* Once. */
-	ck_assert_int_eq(put_thread(writer, 2, T(18 * SECOND / 10)), 0);
+	ck_assert_int_eq(put_thread(writer, 2, T(19 * SECOND / 10)), 0);
 	ck_assert_uint_gt(trace_writer_due_ns(writer), T(2 * SECOND));
 	close_and_open(T(3 * SECOND));
 }

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/xalloc.h"
 
 /* Nobody asks for so many at a time. */
-#define DELIVERIES_MAX 64
+#define DELIVERIES_MAX 256
 
 struct edge_inbox {
 	_Atomic unsigned n; /* changed with the lock only */
@@ -32,7 +33,7 @@ void edge_inbox_free(struct edge_inbox *box)
 	if (!box)
 		return;
 	while (edge_inbox_take(box, &d))
-		close(d.fd);
+		close_p(&d.fd);
 	pthread_mutex_destroy(&box->lock);
 	free(box);
 }
@@ -48,7 +49,7 @@ void edge_inbox_put(struct edge_inbox *box, const struct edge_delivery *d)
 		box->n++;
 	}
 	pthread_mutex_unlock(&box->lock);
-	if (!has_room)
+	if (!has_room && d->fd >= 0)
 		close(d->fd);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Descriptors of threads' figures on their way to the sampler, which asked for them through its
- * wait queue (wait_queue.h), from the thread that got them of the attacher.
+ * What the sampler wants to know of threads and asked for through its wait queue (wait_queue.h), on
+ * its way to it from the thread that got it of the attacher: descriptors of their figures where
+ * edges are coarse, and that they wait where edges were lost.
  */
 #ifndef RECORDER_ONCPU_EDGE_INBOX_H
 #define RECORDER_ONCPU_EDGE_INBOX_H
@@ -12,7 +13,8 @@
 struct edge_delivery {
 	uint32_t target_tid; /* as the target knows the thread, and as it was asked for */
 	uint32_t tid;
-	int fd; /* of schedstat, see edges_coarse.h */
+	int fd;		   /* of schedstat, see edges_coarse.h; -1: it waits */
+	uint64_t asked_ns; /* then: since some moment after this, or longer */
 };
 
 struct edge_inbox;

@@ -45,6 +45,7 @@ struct edges {
 	bool is_over;
 	bool has_own_tids; /* the target is in a pid namespace of its own */
 	uint64_t n_lost;
+	uint64_t lost_ns; /* when the last ones were lost; 0: none yet */
 };
 
 DEFINE_CLEANUP(struct edges *, edges_free)
@@ -329,6 +330,8 @@ static void change(struct edges *e, struct edge_thread *t, enum edge_state state
 
 static void forget_states(struct edges *e, uint64_t time_ns)
 {
+	if (time_ns > e->lost_ns)
+		e->lost_ns = time_ns;
 	for (size_t i = 0; i < e->n_slots; i++) {
 		if (e->threads[i])
 			change(e, e->threads[i], EDGE_UNKNOWN, time_ns);
@@ -422,6 +425,24 @@ uint64_t edges_n_lost(const struct edges *e)
 	return e->n_lost;
 }
 
+uint64_t edges_lost_ns(const struct edges *e)
+{
+	return e->lost_ns;
+}
+
+void edges_note_waiting(struct edges *e, const struct edge_delivery *d)
+{
+	struct edge_thread *t;
+
+	if (d->asked_ns <= e->lost_ns)
+		return;
+	t = need_thread(e, d->tid);
+	if (!t || t->state != EDGE_UNKNOWN)
+		return;
+	t->target_tid = d->target_tid;
+	change(e, t, EDGE_WAITING, t->since_ns > e->lost_ns ? t->since_ns : e->lost_ns);
+}
+
 /* --- sleeping --- */
 
 static bool has_records(const struct edges *e)
@@ -457,6 +478,19 @@ bool edges_wait(struct edges *e, int wake_fd, uint64_t timeout_ns)
 	}
 	set_alarms(e, 0);
 	return has_records(e);
+}
+
+void edges_sleep(struct edges *e, uint64_t timeout_ns)
+{
+	struct timespec timeout = {
+	    .tv_sec = (time_t)(timeout_ns / NS_PER_S),
+	    .tv_nsec = (long)(timeout_ns % NS_PER_S),
+	};
+
+	for (unsigned i = 0; i < e->n_cpus; i++)
+		e->polled[i] = (struct pollfd){.fd = e->records[i].fd, .events = POLLIN};
+	if (ppoll(e->polled, e->n_cpus, &timeout, NULL) > 0)
+		e->is_over |= !!(e->polled[0].revents & POLLHUP);
 }
 
 bool edges_are_over(const struct edges *e)

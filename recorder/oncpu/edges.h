@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "recorder/oncpu/edge_events.h"
+#include "recorder/oncpu/edge_inbox.h"
 
 struct edges;
 
@@ -60,6 +61,13 @@ size_t edges_read(struct edges *e, uint64_t now_ns);
 
 /* Records that were lost so far; at each loss all threads become EDGE_UNKNOWN. */
 uint64_t edges_n_lost(const struct edges *e);
+/* When the last ones were lost, CLOCK_MONOTONIC; 0: none yet. */
+uint64_t edges_lost_ns(const struct edges *e);
+/*
+ * Others have found that the thread waits. Counts while nothing else is known of it, and nothing
+ * was lost since they were asked: then it has waited since that loss.
+ */
+void edges_note_waiting(struct edges *e, const struct edge_delivery *d);
 
 /*
  * Sleep until a thread goes on or off the CPU, wake_fd (an eventfd, which is then read; -1: none)
@@ -68,7 +76,13 @@ uint64_t edges_n_lost(const struct edges *e);
  */
 bool edges_wait(struct edges *e, int wake_fd, uint64_t timeout_ns);
 
-/* Whether nothing will come any more: what was followed has ended. Known after edges_wait(). */
+/*
+ * Sleep for so long, but not until a ring is full: what it has no room for is lost. To be called
+ * again after edges_read().
+ */
+void edges_sleep(struct edges *e, uint64_t timeout_ns);
+
+/* Whether nothing will come any more: what was followed has ended. Known after sleeping. */
 bool edges_are_over(const struct edges *e);
 
 #endif

@@ -143,7 +143,7 @@ static void describe(struct decoding *d)
 		describe_stopped(d);
 		return;
 	}
-	if (strncmp(d->facts->syscall, "running", 7) == 0) {
+	if (wait_facts_is_running(d->facts)) {
 		d->out->kind = WAIT_RUNNING;
 		bounded_text_add(&d->summary, "running");
 		return;

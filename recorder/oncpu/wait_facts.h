@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define WAIT_SYSCALL_MAX 256
 
@@ -18,6 +19,12 @@ struct thread_facts {
 	char wchan[64]; /* the kernel's function that it sleeps in; "" or "0": not told */
 	char state;	/* S, D, T …; 0: not told */
 };
+
+/* bool: it is on a CPU, or only waits for one. */
+static inline bool wait_facts_is_running(const struct thread_facts *f)
+{
+	return strncmp(f->syscall, "running", 7) == 0;
+}
 
 /* The tables of /proc/PID/net that describe a socket. */
 enum net_table { NET_NONE, NET_TCP, NET_TCP6, NET_UDP, NET_UDP6, NET_UNIX, N_NET_TABLES };

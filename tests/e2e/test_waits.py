@@ -25,7 +25,8 @@ import threading
 import time
 import unittest
 
-from recording import DEADLINE_S, TESTS, TRACKEXEC, Target
+from collecting import children_of
+from recording import DEADLINE_S, TESTS, TRACKEXEC, Target, trackexec
 from trace_waits import FOR_CPU, FOR_SOMETHING, WaitTrace
 import pythons
 
@@ -591,6 +592,37 @@ for thread in threads:
 print("done", flush=True)
 input()
 """
+# They begin to wait for good while edges come faster than they are looked at.
+SWITCHING = """
+import os, sys, threading
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+def wait(event):
+    event.wait()  # wait:event
+event = threading.Event()
+threads = [threading.Thread(target=wait, args=(event,), daemon=True) for _ in range(20)]
+there, back = os.pipe(), os.pipe()
+if not os.fork():
+    os.close(there[1])
+    while os.read(there[0], 1):
+        os.write(back[1], b"x")
+    os._exit(0)
+def switch():
+    for _ in range(20000):
+        os.write(there[1], b"x")
+        os.read(back[0], 1)
+print("ready", flush=True)
+input()
+for thread in threads[:10]:
+    thread.start()
+switch()
+for thread in threads[10:]:
+    thread.start()
+switch()
+os.close(there[1])
+os.wait()
+print("done", flush=True)
+input()
+"""
 ENDING = """
 import os, subprocess, sys, threading, time
 def wait():
@@ -735,6 +767,26 @@ class BadInput(Waits):
         waits = self.long_waits(recorder.stop(), "event")
         by_thread = {wait.thread: wait for wait in waits if wait.reason.kind == "lock"}
         self.assertEqual(len(by_thread), 300)
+
+    def test_edges_are_lost(self):
+        """The recorder is stopped for a moment, and then is slow: what waits is known all the same."""
+        process = self.start_text(SWITCHING)
+        recorder = self.record(process.pid, "--rate", "20")
+        os.kill(recorder.process.pid, signal.SIGSTOP)
+        workers = children_of(recorder.process.pid)
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        self.go(process)
+        self.expect(process, "done")
+        for pid in (recorder.process.pid, *workers):
+            os.kill(pid, signal.SIGCONT)
+
+        def all_wait():
+            now = json.loads(trackexec("info", "--json", recorder.trace))["now"]
+            return (len(now) == 21 and all(thread["state"] == "waiting" for thread in now) and
+                    sum("lock" in (thread["reason"] or "") for thread in now) == 20)
+        wait_until(all_wait, "all of the threads are known to wait")
+        recorder.stop()
 
     def check_waits_of_both(self, trace):
         """They go on to the end of the process, or of the recording."""
