@@ -38,11 +38,12 @@ else
 HARDEN   += -D_FORTIFY_SOURCE=2
 endif
 
-# Recursive on purpose: pkg-config runs when something is compiled, after `make deps` had its turn.
-PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lm
-CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
-CHECK_LIBS   = $(shell $(PKG_CONFIG) --libs check)
+# pkg-config runs when something is compiled, after `make deps` had its turn; each of these once.
+once = $(eval $1 := $2)$($1)
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LIBS)))
+PKG_LIBS   = $(call once,PKG_LIBS,$(shell $(PKG_CONFIG) --libs $(LIBS)) -lm)
+CHECK_CFLAGS = $(call once,CHECK_CFLAGS,$(shell $(PKG_CONFIG) --cflags check))
+CHECK_LIBS   = $(call once,CHECK_LIBS,$(shell $(PKG_CONFIG) --libs check))
 
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DTRACKEXEC_VERSION='"$(VERSION)"' -I. $(CFLAGS) \
              $(WARNINGS) $(HARDEN) $(SAN) -pthread $(PKG_CFLAGS)
