@@ -97,21 +97,24 @@ $(BUILD)/libtrackexec-pic.a: $(EXT_LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+# What the compiler says of a file stays beside the object, for lint-gcc.
+KEEP_WARNINGS = 2>$(@:.o=.warnings); status=$$?; cat $(@:.o=.warnings) >&2; exit $$status
+
 $(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden \
-		-include sqlext/host_sqlite.h -MMD -MP -c -o $@ $<
+		-include sqlext/host_sqlite.h -MMD -MP -c -o $@ $< $(KEEP_WARNINGS)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $< $(KEEP_WARNINGS)
 
 # It has these in it.
 $(BUILD)/reader/html_files.o: $(wildcard reader/html/*)
 
 $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $< $(KEEP_WARNINGS)
 
 # A unit test is one file linked with the library and tests/support.
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TOOL_OBJ) $(BUILD)/libtrackexec.a
@@ -231,7 +234,7 @@ FORMATTED := $(sort $(filter-out $(TABLES),$(ALL_C) $(ALL_H)))
 PORTABLE := recorder/target/memory.c $(wildcard recorder/python/*.c) \
             $(wildcard recorder/oncpu/*_table.c recorder/oncpu/wait_*.c recorder/oncpu/fd_*.c)
 
-LINTS := lint-format lint-gcc lint-clang lint-aarch64 lint-cppcheck lint-tidy lint-shell lint-python
+LINTS := lint-format lint-gcc lint-aarch64 lint-cppcheck lint-tidy lint-shell lint-python
 
 lint: deps-lint
 	+@$(SUBMAKE) -k $(LINTS) && echo "lint: nothing found"
@@ -239,14 +242,18 @@ lint: deps-lint
 lint-format:
 	clang-format --dry-run -Werror $(FORMATTED)
 
+# Some warnings need code to be made: so of the build itself, where that is GCC's.
+GCC_BUILD = $(if $(shell $(CC) -v 2>&1 | grep '^gcc version'),,CC=gcc BUILD=$(BUILD)/lint-gcc)
+WARNINGS_SAID = $(patsubst %.o,%.warnings,$(LIB_OBJ) $(CLI_OBJ) $(DAEMON_OBJ) $(EXT_OBJ) \
+                $(EXT_LIB_OBJ) $(TOOL_OBJ) $(TEST_SRC:%.c=$(BUILD)/%.o) $(BENCH_SRC:%.c=$(BUILD)/%.o))
+
 lint-gcc:
-	+@$(SUBMAKE) CC=gcc BUILD=$(BUILD)/lint-gcc CFLAGS='-O2 -g -Werror' all tests benches
+	+@$(SUBMAKE) $(GCC_BUILD) all tests benches
+	+@$(SUBMAKE) $(GCC_BUILD) no-warnings
 
-# Its warnings, unlike those of gcc, need no code to be made.
-lint-clang: $(ALL_C:%=lint-clang-%)
-
-$(ALL_C:%=lint-clang-%): lint-clang-%:
-	@$(CLANG) -fsyntax-only $(ALL_CFLAGS) $(CHECK_CFLAGS) -Werror $*
+no-warnings:
+	@cat $(WARNINGS_SAID) >$(BUILD)/warnings
+	@! grep . $(BUILD)/warnings
 
 lint-aarch64 aarch64:
 	$(CLANG) --target=aarch64-linux-gnu -fsyntax-only -nostdlibinc \
@@ -258,12 +265,14 @@ lint-cppcheck:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--error-exitcode=1 --cppcheck-build-dir=$(BUILD)/cppcheck -D_GNU_SOURCE -I. $(ALL_C)
 
-# What it checks, and what not and why, is in .clang-tidy.
+# With clang's warnings. What else it checks, and what not and why, is in .clang-tidy.
+CLANG_WARNINGS := -Wreserved-identifier -Wreserved-macro-identifier
+
 lint-tidy: $(ALL_C:%=lint-tidy-%)
 
 $(ALL_C:%=lint-tidy-%): lint-tidy-%:
 	@echo clang-tidy $*; found=$$(clang-tidy --quiet --warnings-as-errors='*' $* -- \
-		$(ALL_CFLAGS) $(CHECK_CFLAGS) 2>&1) || { echo "$$found"; exit 1; }
+		$(ALL_CFLAGS) $(CLANG_WARNINGS) $(CHECK_CFLAGS) 2>&1) || { echo "$$found"; exit 1; }
 
 lint-shell:
 	shellcheck $(ALL_SH)
@@ -337,7 +346,7 @@ deps-%: FORCE
 FORCE:
 
 .PHONY: all tests benches fuzzers check run-unit run-e2e check-asan check-tsan demo bench fuzz \
-        $(FUZZ_NAMES:%=run-%) lint $(LINTS) $(ALL_C:%=lint-tidy-%) $(ALL_C:%=lint-clang-%) \
+        $(FUZZ_NAMES:%=run-%) lint $(LINTS) no-warnings $(ALL_C:%=lint-tidy-%) \
         aarch64 format install uninstall clean deps FORCE
 .SECONDARY:
 
