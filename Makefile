@@ -155,6 +155,9 @@ run-unit:
 run-e2e:
 	@TRACKEXEC=$(abspath $(BUILD))/trackexec $(PYTHON) tests/run_e2e.py '$(E2E)'
 
+# Reports name functions and lines; for more, SAN_CFLAGS='-O1 -g'.
+SAN_CFLAGS ?= -O1 -g1
+
 # With sanitizers: all unit tests, and of the recordings those that differ in code, not in data.
 SAN_ENV := CK_TIMEOUT_MULTIPLIER=10 TRACKEXEC_SECONDS=0.2 \
            TRACKEXEC_PYTHON=$$(/usr/bin/python3 -c \
@@ -165,7 +168,7 @@ ASAN_E2E := 'test_rec*.py' 'test_repl*.py' 'test_stacks.py'
 
 # The leak detector does not look into the worker, which can't be inspected and leaves by _exit().
 check-asan: deps-check
-	+@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' all tests
+	+@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='$(SAN_CFLAGS)' all tests
 	+@status=0; \
 	$(SAN_ENV) JOBS=2 $(SUBMAKE) BUILD=$(BUILD)/asan run-unit || status=1; \
 	for e2e in $(ASAN_E2E); do \
@@ -180,7 +183,8 @@ TSAN_TESTS := $(THREADED:%=$(BUILD)/tsan/tests/test_%)
 
 # GCC's thread sanitizer needs addresses that are not randomised much.
 check-tsan: deps-check
-	+@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' all $(TSAN_TESTS)
+	+@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='$(SAN_CFLAGS)' \
+		$(BUILD)/tsan/trackexec $(TSAN_TESTS)
 	+@status=0; \
 	$(SAN_ENV) setarch -R \
 		$(SUBMAKE) BUILD=$(BUILD)/tsan TESTS='$(TSAN_TESTS)' run-unit || status=1; \
@@ -209,7 +213,7 @@ SEEDS_fuzz_config := tests/data/collector.conf
 SEEDS_fuzz_usdt_notes := tests/data/usdt_args.txt
 
 fuzz: deps-fuzz
-	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='-O1 -g' \
+	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='$(SAN_CFLAGS)' \
 		SANITIZE=fuzzer-no-link,address,undefined fuzzers
 	+@$(SUBMAKE) -k $(FUZZ_NAMES:%=run-%)
 
