@@ -57,7 +57,13 @@ TOOL_SRC  := $(sort $(wildcard tests/support/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
+# What no fuzz target reaches is not built for them; one that needs it does not link.
+NOT_FUZZED := reader/analyse% reader/html_% reader/replay_screen% reader/stall% reader/diff_% \
+              $(filter-out reader/cmd_export.c,$(wildcard reader/cmd_*.c)) recorder/cmd_% \
+              recorder/collector.c recorder/attach%
+LIB_USED := $(if $(FUZZING),$(filter-out $(NOT_FUZZED),$(LIB_SRC)),$(LIB_SRC))
+
+LIB_OBJ  := $(LIB_USED:%.c=$(BUILD)/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(BUILD)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/%.o)
@@ -222,7 +228,7 @@ SEEDS_fuzz_usdt_notes := tests/data/usdt_args.txt
 
 fuzz: deps-fuzz
 	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='$(SAN_CFLAGS)' \
-		SANITIZE=fuzzer-no-link,address,undefined fuzzers
+		SANITIZE=fuzzer-no-link,address,undefined FUZZING=1 fuzzers
 	+@$(SUBMAKE) -k $(FUZZ_NAMES:%=run-%)
 
 $(FUZZ_NAMES:%=run-%): run-%:
