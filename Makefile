@@ -38,11 +38,12 @@ else
 HARDEN   += -D_FORTIFY_SOURCE=2
 endif
 
-# Recursive on purpose: pkg-config runs when something is compiled, after `make deps` had its turn.
-PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lm
-CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
-CHECK_LIBS   = $(shell $(PKG_CONFIG) --libs check)
+# pkg-config runs when something is compiled, after `make deps` had its turn; each of these once.
+once = $(eval $1 := $2)$($1)
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LIBS)))
+PKG_LIBS   = $(call once,PKG_LIBS,$(shell $(PKG_CONFIG) --libs $(LIBS)) -lm)
+CHECK_CFLAGS = $(call once,CHECK_CFLAGS,$(shell $(PKG_CONFIG) --cflags check))
+CHECK_LIBS   = $(call once,CHECK_LIBS,$(shell $(PKG_CONFIG) --libs check))
 
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DTRACKEXEC_VERSION='"$(VERSION)"' -I. $(CFLAGS) \
              $(WARNINGS) $(HARDEN) $(SAN) -pthread $(PKG_CFLAGS)
@@ -56,7 +57,13 @@ TOOL_SRC  := $(sort $(wildcard tests/support/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
+# What no fuzz target reaches is not built for them; one that needs it does not link.
+NOT_FUZZED := reader/analyse% reader/html_% reader/replay_screen% reader/stall% reader/diff_% \
+              $(filter-out reader/cmd_export.c,$(wildcard reader/cmd_*.c)) recorder/cmd_% \
+              recorder/collector.c recorder/attach%
+LIB_USED := $(if $(FUZZING),$(filter-out $(NOT_FUZZED),$(LIB_SRC)),$(LIB_SRC))
+
+LIB_OBJ  := $(LIB_USED:%.c=$(BUILD)/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(BUILD)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/%.o)
@@ -96,21 +103,24 @@ $(BUILD)/libtrackexec-pic.a: $(EXT_LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+# What the compiler says of a file stays beside the object, for lint-gcc.
+KEEP_WARNINGS = 2>$(@:.o=.warnings); status=$$?; cat $(@:.o=.warnings) >&2; exit $$status
+
 $(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden \
-		-include sqlext/host_sqlite.h -MMD -MP -c -o $@ $<
+		-include sqlext/host_sqlite.h -MMD -MP -c -o $@ $< $(KEEP_WARNINGS)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $< $(KEEP_WARNINGS)
 
 # It has these in it.
 $(BUILD)/reader/html_files.o: $(wildcard reader/html/*)
 
 $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $< $(KEEP_WARNINGS)
 
 # A unit test is one file linked with the library and tests/support.
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TOOL_OBJ) $(BUILD)/libtrackexec.a
@@ -145,11 +155,22 @@ check: deps-check
 	@$(PYTHON) tests/pythons.py fetch
 	+@status=0; $(SUBMAKE) run-unit || status=1; $(SUBMAKE) run-e2e || status=1; exit $$status
 
+# Those of modules that watch no process, only read traces and write them: two at a time.
+BESIDE_SRC := $(wildcard $(patsubst %,tests/test_%,$(notdir $(wildcard reader/*.c common/*.c)))) \
+              $(wildcard tests/test_trace_*.c tests/test_block_*.c tests/test_config*.c)
+BESIDE = $(filter $(BESIDE_SRC:%.c=$(BUILD)/%),$(TESTS))
+
 run-unit:
-	@tests/run_unit.sh $(TESTS)
+	@status=0; \
+	JOBS=2 tests/run_unit.sh $(BESIDE) || status=1; \
+	tests/run_unit.sh $(filter-out $(BESIDE),$(TESTS)) || status=1; \
+	exit $$status
 
 run-e2e:
 	@TRACKEXEC=$(abspath $(BUILD))/trackexec $(PYTHON) tests/run_e2e.py '$(E2E)'
+
+# Reports name functions and lines; for more, SAN_CFLAGS='-O1 -g'.
+SAN_CFLAGS ?= -O1 -g1
 
 # With sanitizers: all unit tests, and of the recordings those that differ in code, not in data.
 SAN_ENV := CK_TIMEOUT_MULTIPLIER=10 TRACKEXEC_SECONDS=0.2 \
@@ -161,7 +182,7 @@ ASAN_E2E := 'test_rec*.py' 'test_repl*.py' 'test_stacks.py'
 
 # The leak detector does not look into the worker, which can't be inspected and leaves by _exit().
 check-asan: deps-check
-	+@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' all tests
+	+@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='$(SAN_CFLAGS)' all tests
 	+@status=0; \
 	$(SAN_ENV) JOBS=2 $(SUBMAKE) BUILD=$(BUILD)/asan run-unit || status=1; \
 	for e2e in $(ASAN_E2E); do \
@@ -176,7 +197,8 @@ TSAN_TESTS := $(THREADED:%=$(BUILD)/tsan/tests/test_%)
 
 # GCC's thread sanitizer needs addresses that are not randomised much.
 check-tsan: deps-check
-	+@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' all $(TSAN_TESTS)
+	+@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='$(SAN_CFLAGS)' \
+		$(BUILD)/tsan/trackexec $(TSAN_TESTS)
 	+@status=0; \
 	$(SAN_ENV) setarch -R \
 		$(SUBMAKE) BUILD=$(BUILD)/tsan TESTS='$(TSAN_TESTS)' run-unit || status=1; \
@@ -205,8 +227,8 @@ SEEDS_fuzz_config := tests/data/collector.conf
 SEEDS_fuzz_usdt_notes := tests/data/usdt_args.txt
 
 fuzz: deps-fuzz
-	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='-O1 -g' \
-		SANITIZE=fuzzer-no-link,address,undefined fuzzers
+	+@$(SUBMAKE) CC=$(CLANG) BUILD=$(BUILD)/fuzz-build CFLAGS='$(SAN_CFLAGS)' \
+		SANITIZE=fuzzer-no-link,address,undefined FUZZING=1 fuzzers
 	+@$(SUBMAKE) -k $(FUZZ_NAMES:%=run-%)
 
 $(FUZZ_NAMES:%=run-%): run-%:
@@ -230,7 +252,7 @@ FORMATTED := $(sort $(filter-out $(TABLES),$(ALL_C) $(ALL_H)))
 PORTABLE := recorder/target/memory.c $(wildcard recorder/python/*.c) \
             $(wildcard recorder/oncpu/*_table.c recorder/oncpu/wait_*.c recorder/oncpu/fd_*.c)
 
-LINTS := lint-format lint-gcc lint-clang lint-aarch64 lint-cppcheck lint-tidy lint-shell lint-python
+LINTS := lint-format lint-gcc lint-aarch64 lint-cppcheck lint-tidy lint-shell lint-python
 
 lint: deps-lint
 	+@$(SUBMAKE) -k $(LINTS) && echo "lint: nothing found"
@@ -238,14 +260,18 @@ lint: deps-lint
 lint-format:
 	clang-format --dry-run -Werror $(FORMATTED)
 
+# Some warnings need code to be made: so of the build itself, where that is GCC's.
+GCC_BUILD = $(if $(shell $(CC) -v 2>&1 | grep '^gcc version'),,CC=gcc BUILD=$(BUILD)/lint-gcc)
+WARNINGS_SAID = $(patsubst %.o,%.warnings,$(LIB_OBJ) $(CLI_OBJ) $(DAEMON_OBJ) $(EXT_OBJ) \
+                $(EXT_LIB_OBJ) $(TOOL_OBJ) $(TEST_SRC:%.c=$(BUILD)/%.o) $(BENCH_SRC:%.c=$(BUILD)/%.o))
+
 lint-gcc:
-	+@$(SUBMAKE) CC=gcc BUILD=$(BUILD)/lint-gcc CFLAGS='-O2 -g -Werror' all tests benches
+	+@$(SUBMAKE) $(GCC_BUILD) all tests benches
+	+@$(SUBMAKE) $(GCC_BUILD) no-warnings
 
-# Its warnings, unlike those of gcc, need no code to be made.
-lint-clang: $(ALL_C:%=lint-clang-%)
-
-$(ALL_C:%=lint-clang-%): lint-clang-%:
-	@$(CLANG) -fsyntax-only $(ALL_CFLAGS) $(CHECK_CFLAGS) -Werror $*
+no-warnings:
+	@cat $(WARNINGS_SAID) >$(BUILD)/warnings
+	@! grep . $(BUILD)/warnings
 
 lint-aarch64 aarch64:
 	$(CLANG) --target=aarch64-linux-gnu -fsyntax-only -nostdlibinc \
@@ -257,12 +283,14 @@ lint-cppcheck:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--error-exitcode=1 --cppcheck-build-dir=$(BUILD)/cppcheck -D_GNU_SOURCE -I. $(ALL_C)
 
-# What it checks, and what not and why, is in .clang-tidy.
+# With clang's warnings. What else it checks, and what not and why, is in .clang-tidy.
+CLANG_WARNINGS := -Wreserved-identifier -Wreserved-macro-identifier
+
 lint-tidy: $(ALL_C:%=lint-tidy-%)
 
 $(ALL_C:%=lint-tidy-%): lint-tidy-%:
 	@echo clang-tidy $*; found=$$(clang-tidy --quiet --warnings-as-errors='*' $* -- \
-		$(ALL_CFLAGS) $(CHECK_CFLAGS) 2>&1) || { echo "$$found"; exit 1; }
+		$(ALL_CFLAGS) $(CLANG_WARNINGS) $(CHECK_CFLAGS) 2>&1) || { echo "$$found"; exit 1; }
 
 lint-shell:
 	shellcheck $(ALL_SH)
@@ -336,7 +364,7 @@ deps-%: FORCE
 FORCE:
 
 .PHONY: all tests benches fuzzers check run-unit run-e2e check-asan check-tsan demo bench fuzz \
-        $(FUZZ_NAMES:%=run-%) lint $(LINTS) $(ALL_C:%=lint-tidy-%) $(ALL_C:%=lint-clang-%) \
+        $(FUZZ_NAMES:%=run-%) lint $(LINTS) no-warnings $(ALL_C:%=lint-tidy-%) \
         aarch64 format install uninstall clean deps FORCE
 .SECONDARY:
 

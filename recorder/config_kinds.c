@@ -2,6 +2,7 @@
 /* The kinds of values that a key can have: how each is read, kept and written. */
 #include "recorder/config_private.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -59,11 +60,15 @@ static int parse_path(const char *text, void *field, char **ret_reason)
 {
 	size_t len = strlen(text);
 
-	(void)ret_reason;
 	while (len > 0 && text[len - 1] == '/')
 		len--;
 	if (text[0] != '/' || len == 0 || has_dots(text))
 		return -EINVAL;
+	/* Written again without the slash, the blank would be lost. */
+	if (isspace((unsigned char)text[len - 1])) {
+		*ret_reason = xstrdup("the name of a folder ends with a blank");
+		return -EINVAL;
+	}
 	set_string(field, text, len);
 	return 0;
 }

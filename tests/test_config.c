@@ -222,6 +222,7 @@ START_TEST(a_wrong_value_is_refused_with_what_is_possible)
 	    {"[Collector]\nRoot=/a/../b", "without .."},
 	    {"[Collector]\nRoot=/a/..", "without .."},
 	    {"[Collector]\nRoot=//", "give an absolute path"},
+	    {"[Collector]\nRoot=/srv/traces /", "the name of a folder ends with a blank"},
 	    {"[Collector]\nSocket=/run/"
 	     "a1234567890123456789012345678901234567890123456789012345678901234567890123456789"
 	     "0123456789012345678901234",

@@ -46,8 +46,7 @@ static int on_request(void *ctx, const char *request, FILE *answer)
 		return 0;
 	}
 	if (strcmp(request, "big") == 0) {
-		for (int i = 0; i < BIG; i++)
-			putc('x', answer);
+		fprintf(answer, "%0*d", BIG, 0);
 		return 0;
 	}
 	if (strcmp(request, "fail") == 0) {

@@ -44,7 +44,6 @@ static const char *with_number(const char *format, unsigned number)
 {
 	static char text[WAIT_TEXT_MAX];
 
-	/* NOLINTNEXTLINE(clang-diagnostic-format-nonliteral) */
 	snprintf(text, sizeof(text), "%s%u", format, number);
 	return text;
 }

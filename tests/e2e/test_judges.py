@@ -4,6 +4,7 @@
 The true ones are taken inside each target by a thread that asks the interpreter.
 """
 
+import itertools
 import pathlib
 import re
 import subprocess
@@ -78,15 +79,33 @@ exec(code, {"__name__": "__main__", "__file__": path})
 """
 
 
-def watch(python, name, seconds=0.1):
-    """(script's path, lines) of true stacks of a target."""
-    target = python.place(f"{judges.TARGETS}/{name}.py")
-    process = python.start(WATCHER, target, seconds, stdout=subprocess.PIPE, text=True)
-    try:
-        out = process.communicate(timeout=60)[0]
-    finally:
-        process.kill()
-    return target, [line for line in out.splitlines() if line.strip()]
+class Watched:
+    """A target that is being watched."""
+
+    def __init__(self, python, name, seconds=0.1):
+        self.python, self.name = python, name
+        self.script = python.place(f"{judges.TARGETS}/{name}.py")
+        self.process = python.start(WATCHER, self.script, seconds, stdout=subprocess.PIPE,
+                                    text=True)
+
+    def lines(self):
+        """Its true stacks, when it has ended."""
+        try:
+            out = self.process.communicate(timeout=60)[0]
+        finally:
+            self.process.kill()
+        return [line for line in out.splitlines() if line.strip()]
+
+
+def watch(cases):
+    """Each one's Watched, when the next one runs already: nothing here depends on time."""
+    before = None
+    for python, name in cases:
+        watched = Watched(python, name)
+        if before:
+            yield before
+        before = watched
+    yield before
 
 
 def one_of_each_minor():
@@ -95,13 +114,12 @@ def one_of_each_minor():
 
 class TrueStacks(unittest.TestCase):
     def test_are_possible(self):
-        for python in one_of_each_minor():
-            for name in judges.NAMES:
-                with self.subTest(python=python.label, target=name):
-                    script, lines = watch(python, name)
-                    verdict = judges.JUDGES[name](lines, script, python.version)
-                    self.assertGreater(verdict.possible, 0)
-                    self.assertEqual(verdict.examples, [])
+        for watched in watch(itertools.product(one_of_each_minor(), judges.NAMES)):
+            python, name = watched.python, watched.name
+            with self.subTest(python=python.label, target=name):
+                verdict = judges.JUDGES[name](watched.lines(), watched.script, python.version)
+                self.assertGreater(verdict.possible, 0)
+                self.assertEqual(verdict.examples, [])
 
 
 def mark(name, function, text):

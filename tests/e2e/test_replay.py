@@ -334,7 +334,10 @@ class Live(unittest.TestCase):
 
 class Interpreters(unittest.TestCase):
     def test_all_versions_are_replayed(self):
+        only = os.environ.get("TRACKEXEC_PYTHON")
         for python in pythons.interpreters():
+            if only not in (None, python.label):
+                continue
             with self.subTest(python=python.label), \
                     tempfile.TemporaryDirectory(prefix="trackexec-") as folder:
                 process = python.start(PHASES, 3, stdout=subprocess.PIPE, text=True)
