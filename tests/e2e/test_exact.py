@@ -159,7 +159,7 @@ def expected_states(path):
             stack, states = stacks[tid], threads[tid]
             if event == "call":
                 stack.append([name, int(line)])
-                if first != line:
+                if line not in (first, "0"):  # goes on; a module begins before its first line
                     states.append((len(stack), *stack[-1]))
             elif event == "line":
                 stack[-1][1] = int(line)
