@@ -248,6 +248,9 @@ class Alone(unittest.TestCase):
     def test_line_numbers_of_the_program_stay_right(self):
         self.check("line_numbers")
 
+    def test_what_exceptions_leave_is_told(self):
+        self.check("unwound")
+
     def test_all_code_can_be_told(self):
         self.check("exact")
 

@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-ENTER, LINE, LEAVE, EXACT = 3, 4, 8, 11
+ENTER, LINE, CALL, RETURN, LEAVE, EXACT = 3, 4, 6, 7, 8, 11
 ASIDE = 4
 
 
@@ -487,6 +487,61 @@ def line_numbers():
     assert sys.gettrace() is None
 
 
+def check_balance(shim, first):
+    """Each frame that is told to begin is told to end, the inner ones first."""
+    stack, n = [], 0
+    for number in range(32 + 32 * first, 32 + 32 * len(records(shim)), 32):
+        _, frame, _, word, _ = struct.unpack_from("QQIIQ", shim._ring, number & shim._MASK)
+        if word & 255 == CALL:
+            stack.append(frame)
+            n += 1
+        elif word & 255 == RETURN:
+            assert stack and stack[-1] == frame, n
+            stack.pop()
+        elif word & 255 == LINE and stack:
+            assert stack[-1] == frame, n
+    assert n > 50 and not stack
+
+
+def fail_unfollowed():
+    """Not of the package: nothing of it is told, and its exceptions stay what they are."""
+    def steps():
+        yield 1
+        yield 2
+
+    def fail():
+        raise KeyError("mine")
+
+    for _ in range(5):
+        thrown, closed = steps(), steps()
+        next(thrown)
+        next(closed)
+        closed.close()
+        for call in (fail, lambda: thrown.throw(KeyError("mine"))):
+            try:
+                call()
+            except KeyError as error:
+                assert error.args == ("mine",)
+            else:
+                raise AssertionError
+
+
+def unwound():
+    """What exceptions leave within a section."""
+    shim = load()
+    work = importlib.import_module("walt.section_work")
+    attach(shim, b"walt")
+    work.plain()
+    shim.precise_timestamping().__enter__()
+    before = len(records(shim))
+    work.swallowed()
+    work.half_imported()
+    fail_unfollowed()
+    check_balance(shim, before)
+    shim.precise_timestamping().__exit__(None, None, None)
+    assert not shim._tls.state.owners and sys.gettrace() is None
+
+
 def exact():
     """From 3.12 on all code can be told, from the next section on."""
     if not hasattr(sys, "monitoring"):
@@ -505,6 +560,11 @@ def exact():
     before = lines(shim)
     work.plain()
     assert lines(shim) - before == 15, lines(shim) - before
+    # What exceptions leave is told, wherever they end.
+    before = len(records(shim))
+    work.swallowed()
+    work.half_imported()
+    check_balance(shim, before)
     # And not any more.
     shim._words[33] = 1
     shim._tls.state.due = 0
