@@ -53,6 +53,7 @@ struct trace_store {
 	char *wal_path;
 	/* Until trace_store_start(): a column, a table. */
 	bool lacks_provenance, lacks_functions;
+	uint64_t now_ns;	  /* 0: not said yet */
 	uint64_t checkpointed_ns; /* at first: as if, so that one is due soon */
 };
 
