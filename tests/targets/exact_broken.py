@@ -18,17 +18,14 @@ def numbers(n):
         yield double(i)
 
 
-class Half:
-    a = double(2)
-
-    @property
-    def missing(self):
-        raise AttributeError(broken(1))
+def missing(self):
+    raise AttributeError(broken(1))
 
 
 steps = numbers(3)
 next(steps)
 steps.close()
+Half = type("Half", (), {"missing": property(missing)})
 a = getattr(Half(), "missing", None)
 try:
     broken(2)

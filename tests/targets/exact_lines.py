@@ -2,7 +2,7 @@
 """Does the same each time, to the line: calls, generators, coroutines, exceptions, threads.
 
 arguments: rounds, file for what sys.settrace() tells ("-": do not trace). Says "ready", then works
-at each line of its standard input that is not "exec", and says "done".
+at each line of its standard input that is not "exec" or "warm up", and says "done".
 """
 
 import os
@@ -184,6 +184,10 @@ def main():
     for line in sys.stdin:
         if line.strip() == "exec":
             os.execv(sys.executable, [sys.executable, *sys.argv])
+        if line.strip() == "warm up":
+            leaf(1)
+            print("warm", flush=True)
+            continue
         if path != "-":
             threading.settrace(tracer)
             sys.settrace(tracer)
