@@ -171,8 +171,9 @@ static void on_entry(struct sampler *s, struct exact_thread *th, const struct li
 	f->may_repeat = awaits_at(code, e->line);
 	if (!is_followed)
 		return;
-	/* One that begins tells its first line by itself; one that goes on does not. */
-	if (e->line == code->first_line && !f->may_repeat)
+	/* One that begins tells its first line by itself; one that goes on does not. A module
+	 * begins on line 0, before its first one. */
+	if (e->line == 0 || (e->line == code->first_line && !f->may_repeat))
 		f->is_pending = true;
 	else if (th->is_synced)
 		tell(s, th, sample->time_ns, f->depth, f);
@@ -181,7 +182,7 @@ static void on_entry(struct sampler *s, struct exact_thread *th, const struct li
 /* Whether a line was there before the one that is told now, but was not told. */
 static bool lacks_first_line(const struct exact_frame *f, const struct line_event *e)
 {
-	if (!f->is_pending)
+	if (!f->is_pending || f->line == 0)
 		return false;
 	/* One that goes on in its first line, mostly. */
 	if (f->is_genexpr && e->line == f->line)

@@ -167,7 +167,8 @@ static int wait_ms(const struct worker *w, unsigned n_drained)
 {
 	uint64_t now_ns = clock_monotonic_ns(), due_ns = w->next_progress_ns;
 
-	if (is_resting(w) || (w->rate_hz > 0 && w->rate_hz <= CALLED_MAX_HZ))
+	/* Exact mode is for a while, and someone waits to be told that it is on. */
+	if (!w->is_exact && (is_resting(w) || (w->rate_hz > 0 && w->rate_hz <= CALLED_MAX_HZ)))
 		due_ns += REST_NS;
 	if (trace_writer_due_ns(w->writer) < due_ns)
 		due_ns = trace_writer_due_ns(w->writer);

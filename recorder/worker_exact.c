@@ -5,11 +5,15 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/xalloc.h"
 #include "recorder/python/py_locate.h"
 #include "recorder/target/elf_image.h"
 #include "recorder/target/mappings.h"
 #include "recorder/worker_private.h"
+
+/* After that the sampler has begun, and it can be told. */
+#define BEGUN_NS (20 * NS_PER_MS)
 
 static const struct mapping *find_code(const struct mappings *maps, const char *path)
 {
@@ -65,6 +69,7 @@ static void begin(struct worker *w)
 	source->plan = w->line_plan;
 	sampler_set_exact(w->sampler, source);
 	w->is_exact = true;
+	w->next_progress_ns = clock_monotonic_ns() + BEGUN_NS;
 }
 
 void worker_on_lines(struct worker *w, struct message *m)

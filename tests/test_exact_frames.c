@@ -233,6 +233,23 @@ START_TEST(a_function_that_is_left_before_its_first_line)
 }
 END_TEST
 
+START_TEST(a_module_begins_with_its_first_line)
+{
+	uint64_t begin;
+
+	enter(&run, run_frame, 10);
+	at(&run, run_frame, 11);
+	enter(&callee, callee_frame, 0);
+	begin = at(&callee, callee_frame, 32);
+	leave(&callee, callee_frame, 32);
+	exact_scene_take(&scene);
+	expect("run:11");
+	expect_at("run:11 Class.callee:32", begin);
+	expect("run:11");
+	expect_no_more();
+}
+END_TEST
+
 START_TEST(a_generator_that_goes_on)
 {
 	uint64_t entered_ns;
@@ -449,6 +466,7 @@ int main(void)
 	tcase_add_test(tc, recursion);
 	tcase_add_test(tc, a_first_line_that_is_not_told);
 	tcase_add_test(tc, a_function_that_is_left_before_its_first_line);
+	tcase_add_test(tc, a_module_begins_with_its_first_line);
 	tcase_add_test(tc, a_generator_that_goes_on);
 	tcase_add_test(tc, a_line_that_is_told_twice_after_an_await);
 	tcase_add_test(tc, frames_that_are_gone_though_it_was_not_told);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "recorder/exact/line_events.h"
 #include "tests/support/line_writer.h"
 
@@ -290,6 +291,16 @@ START_TEST(a_stack_longer_than_its_record_is_not_believed)
 }
 END_TEST
 
+/* What makes no sense is one that was lost, at least; then there is nothing. */
+static void expect_dropped(uint64_t until_ns)
+{
+	ck_assert_int_eq((int)line_rings_next(rings, until_ns, &sample), LINE_LOST);
+	ck_assert_uint_eq(sample.lost, 1);
+	ck_assert_uint_eq(sample.time_ns, until_ns);
+	ck_assert_uint_eq(next_time(until_ns), 0);
+	ck_assert_uint_eq(line_writer_fill(&writers[0]), 0);
+}
+
 /* Cannot be, but must not be an endless loop either: all that is there is dropped. */
 START_TEST(sizes_that_cannot_be)
 {
@@ -297,14 +308,80 @@ START_TEST(sizes_that_cannot_be)
 
 	put_raw(PERF_RECORD_SAMPLE, 0, 0);
 	reach(0, 10);
-	ck_assert_uint_eq(next_time(ALL), 0);
-	ck_assert_uint_eq(line_writer_fill(&writers[0]), 0);
+	expect_dropped(15);
 	put_raw(PERF_RECORD_SAMPLE, head - 1, 0);
-	ck_assert_uint_eq(next_time(ALL), 0);
+	expect_dropped(16);
 	put_raw(PERF_RECORD_SAMPLE, head + 64, 8); /* more than has been written */
-	ck_assert_uint_eq(next_time(ALL), 0);
+	expect_dropped(17);
 	reach(0, 20);
 	ck_assert_uint_eq(next_time(ALL), 20);
+}
+END_TEST
+
+static void set_head(uint64_t head)
+{
+	writers[0].head = head;
+	__atomic_store_n(&writers[0].page->data_head, head, __ATOMIC_RELEASE);
+}
+
+/* More than fits into it, or less than there was. */
+START_TEST(positions_that_cannot_be)
+{
+	size_t of;
+
+	reach(0, 10);
+	set_head(writers[0].head + BYTES);
+	ck_assert_uint_eq(line_rings_fill(rings, &of), BYTES);
+	expect_dropped(15);
+	reach(0, 20);
+	ck_assert_uint_eq(next_time(ALL), 20);
+	set_head(writers[0].head - 8);
+	expect_dropped(25);
+	set_head(UINT64_MAX);
+	expect_dropped(26);
+	reach(0, 30);
+	reach(1, 31);
+	ck_assert_uint_eq(next_time(ALL), 30);
+	ck_assert_uint_eq(next_time(ALL), 31);
+}
+END_TEST
+
+/* A record is looked at before it is taken; what it was then counts. */
+START_TEST(a_record_that_changes)
+{
+	struct perf_event_header h = {.type = PERF_RECORD_SAMPLE, .size = UINT16_MAX};
+
+	reach(0, 10);
+	ck_assert_uint_eq(next_time(5), 0);
+	memcpy(writers[0].data, &h, sizeof(h));
+	ck_assert_uint_eq(next_time(ALL), 10);
+	ck_assert_uint_eq(next_time(ALL), 0);
+	ck_assert_uint_eq(line_writer_fill(&writers[0]), 0);
+}
+END_TEST
+
+/* It would keep those behind it waiting for ever. */
+START_TEST(a_time_in_the_future)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	reach(0, now_ns + 3600 * NS_PER_S);
+	reach(0, now_ns);
+	ck_assert_int_eq((int)line_rings_next(rings, now_ns, &sample), LINE_LOST);
+	ck_assert_uint_eq(sample.time_ns, now_ns);
+	ck_assert_uint_eq(next_time(now_ns), now_ns);
+	/* Who was kept from reading for long knows less than the kernel. */
+	reach(0, now_ns);
+	ck_assert_uint_eq(next_time(1), 0);
+	ck_assert_uint_eq(next_time(now_ns), now_ns);
+}
+END_TEST
+
+START_TEST(more_lost_than_can_be)
+{
+	ck_assert(line_writer_lost(&writers[0], UINT64_MAX, 10));
+	ck_assert_int_eq((int)line_rings_next(rings, ALL, &sample), LINE_LOST);
+	ck_assert_uint_eq(sample.lost, UINT32_MAX);
 }
 END_TEST
 
@@ -381,6 +458,10 @@ int main(void)
 	tcase_add_test(tc, a_sample_that_ends_early_is_left_out);
 	tcase_add_test(tc, a_stack_longer_than_its_record_is_not_believed);
 	tcase_add_test(tc, sizes_that_cannot_be);
+	tcase_add_test(tc, positions_that_cannot_be);
+	tcase_add_test(tc, a_record_that_changes);
+	tcase_add_test(tc, a_time_in_the_future);
+	tcase_add_test(tc, more_lost_than_can_be);
 	tcase_add_test(tc, reading_goes_on_where_it_ended);
 	tcase_add_test(tc, sizes_of_rings_are_checked);
 	tcase_add_test(tc, what_cannot_be_mapped_is_an_error);

@@ -359,6 +359,8 @@ static int read_names(struct exact_codes *c, const struct line_event *e, char *f
 static bool has_line(struct exact_codes *c, struct py_code *code, int32_t line)
 {
 	py_codes_load_lines(c->codes, code);
+	if (line == 0) /* where a module begins */
+		return true;
 	for (uint32_t i = code->first_traceable; i < code->n_units; i++) {
 		if (code->lines[i] == line)
 			return true;

@@ -9,19 +9,26 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/xalloc.h"
 #include "recorder/exact/line_events.h"
 
 /* No record that we ask for is larger; one that is makes no sense and is left out. */
 #define RECORD_MAX 4096
+/* So much younger than what is asked for, a record's time is looked at more closely. */
+#define YOUNG_NS (10 * NS_PER_S)
 
+/* Nothing in its memory is trusted, nor to be the same when it is read again. */
 struct line_ring {
 	int fd;
 	struct perf_event_mmap_page *page;
 	const uint8_t *data;
 	uint64_t head, tail; /* read up to tail; head as it was seen last */
 	uint64_t time_ns;    /* of the record at the tail; UINT64_MAX: not known, or none */
+	uint32_t type;	     /* of that record, and its size */
+	uint16_t size;
 	bool is_peeked;
+	bool is_torn; /* what was at the tail made no sense, and is dropped */
 };
 
 struct line_rings {
@@ -119,18 +126,31 @@ static void copy(const struct line_rings *r, const struct line_ring *ring, uint6
 	memcpy((uint8_t *)buf + first, ring->data, len - first);
 }
 
-static void skip(struct line_ring *ring, size_t size)
+static void skip_to(struct line_ring *ring, uint64_t tail)
 {
-	ring->tail += size;
+	ring->tail = tail;
 	ring->is_peeked = false;
 	__atomic_store_n(&ring->page->data_tail, ring->tail, __ATOMIC_RELEASE);
+}
+
+static void skip(struct line_ring *ring, size_t size)
+{
+	skip_to(ring, ring->tail + size);
+}
+
+/* All that is there up to then makes no sense: it counts as lost. */
+static void drop(struct line_ring *ring, uint64_t tail, uint64_t time_ns)
+{
+	skip_to(ring, tail);
+	ring->time_ns = time_ns;
+	ring->is_torn = ring->is_peeked = true;
 }
 
 /*
  * Find out the time of the record at the tail; what is of no interest is taken away. Without one,
  * time_ns is UINT64_MAX.
  */
-static void peek(const struct line_rings *r, struct line_ring *ring)
+static void peek(const struct line_rings *r, struct line_ring *ring, uint64_t until_ns)
 {
 	struct perf_event_header h;
 
@@ -138,13 +158,20 @@ static void peek(const struct line_rings *r, struct line_ring *ring)
 		ring->time_ns = UINT64_MAX;
 		if (ring->head - ring->tail < sizeof(h))
 			ring->head = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
+		/* The kernel does not write over what was not taken, nor takes anything back. */
+		if (ring->head - ring->tail > r->bytes) {
+			drop(ring, ring->head, until_ns);
+			return;
+		}
 		if (ring->head - ring->tail < sizeof(h))
 			return;
 		copy(r, ring, ring->tail, &h, sizeof(h));
 		if (h.size < sizeof(h) || h.size > ring->head - ring->tail) {
-			skip(ring, (size_t)(ring->head - ring->tail)); /* never so */
-			continue;
+			drop(ring, ring->head, until_ns);
+			return;
 		}
+		ring->type = h.type;
+		ring->size = h.size;
 		if (h.type == PERF_RECORD_SAMPLE && h.size <= RECORD_MAX &&
 		    h.size >= sizeof(h) + sizeof(struct raw_sample)) {
 			copy(r, ring, ring->tail + sizeof(h) + offsetof(struct raw_sample, time_ns),
@@ -196,23 +223,35 @@ static bool parse_sample(const struct line_rings *r, const uint64_t *words, size
 /* The record at the tail, which is taken away. */
 static enum line_record take(struct line_rings *r, struct line_ring *ring, struct line_sample *ret)
 {
-	struct perf_event_header h;
+	const size_t header = sizeof(struct perf_event_header);
 	struct raw_lost lost;
+	size_t len;
 
-	copy(r, ring, ring->tail, &h, sizeof(h));
 	ret->time_ns = ring->time_ns;
 	ret->cpu = (unsigned)(ring - r->rings);
-	if (h.type == PERF_RECORD_LOST) {
-		copy(r, ring, ring->tail + sizeof(h), &lost, sizeof(lost));
-		ret->lost = lost.lost ? lost.lost : 1;
-		skip(ring, h.size);
+	if (ring->is_torn) {
+		ring->is_torn = ring->is_peeked = false;
+		ret->lost = 1; /* at least */
 		return LINE_LOST;
 	}
-	copy(r, ring, ring->tail + sizeof(h), r->record, h.size - sizeof(h));
-	skip(ring, h.size);
-	return parse_sample(r, r->record, (h.size - sizeof(h)) / sizeof(*r->record), ret)
-		   ? LINE_REACHED
-		   : LINE_NOTHING;
+	if (ring->type == PERF_RECORD_LOST) {
+		copy(r, ring, ring->tail + header, &lost, sizeof(lost));
+		ret->lost = lost.lost == 0 ? 1 : lost.lost < UINT32_MAX ? lost.lost : UINT32_MAX;
+		skip(ring, ring->size);
+		return LINE_LOST;
+	}
+	len = ring->size - header;
+	copy(r, ring, ring->tail + header, r->record, len);
+	skip(ring, ring->size);
+	return parse_sample(r, r->record, len / sizeof(*r->record), ret) ? LINE_REACHED
+									 : LINE_NOTHING;
+}
+
+/* A time that has not come yet would keep all behind it waiting. */
+static bool is_in_future(uint64_t time_ns, uint64_t until_ns)
+{
+	return time_ns > until_ns && time_ns - until_ns > YOUNG_NS &&
+	       time_ns > clock_monotonic_ns();
 }
 
 enum line_record line_rings_next(struct line_rings *r, uint64_t until_ns, struct line_sample *ret)
@@ -225,7 +264,9 @@ enum line_record line_rings_next(struct line_rings *r, uint64_t until_ns, struct
 			struct line_ring *ring = &r->rings[i];
 
 			if (!ring->is_peeked)
-				peek(r, ring);
+				peek(r, ring, until_ns);
+			if (ring->is_peeked && is_in_future(ring->time_ns, until_ns))
+				drop(ring, ring->tail + ring->size, until_ns);
 			if (ring->is_peeked && ring->time_ns <= until_ns &&
 			    (!first || ring->time_ns < first->time_ns))
 				first = ring;
@@ -247,6 +288,8 @@ size_t line_rings_fill(const struct line_rings *r, size_t *ret_of)
 		uint64_t fill =
 		    __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE) - ring->tail;
 
+		if (fill > r->bytes)
+			fill = r->bytes;
 		if (fill > most)
 			most = fill;
 	}

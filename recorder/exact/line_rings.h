@@ -18,7 +18,7 @@ struct line_rings;
 enum line_record {
 	LINE_NOTHING,
 	LINE_REACHED, /* a thread reached a probe */
-	LINE_LOST,    /* a ring was full for a while, up to time_ns */
+	LINE_LOST, /* a ring was full for a while, up to time_ns; or what was in it made no sense */
 };
 
 struct line_sample {

@@ -55,12 +55,15 @@ _MAX_FILES = 1 << 14
 _MAX_THREADS = (1 << 24) - 1
 
 _has_monitoring = hasattr(sys, "monitoring")
+# Who took it away from 3.12 or later does not want to be looked at.
+_can_tell = _has_monitoring or sys.version_info < (3, 12)
 
 # Functions whose frame can be left and entered again.
 _GENERATOR = 0x20 | 0x80 | 0x200
 
-# What can go wrong here: a ring that is closed, an object of a dying interpreter.
-_OURS = (ValueError, BufferError, TypeError, AttributeError, _struct_error)
+# What can go wrong here: a ring that is closed, an object of a dying interpreter, a code object whose
+# tables are cut short.
+_OURS = (ValueError, BufferError, TypeError, AttributeError, LookupError, _struct_error)
 
 _no_words = [0] * 64
 _words = _no_words
@@ -69,8 +72,9 @@ _ring = None
 # Each record's number is where it lies, counted on and on; 0 is none.
 _next = _count(_SLOT, _SLOT).__next__
 _tls = _thread._local()
+_opcode = _weak = None  # of the module opcode and weakref.ref, once there is a ring
 _is_used = True  # at first, after a fork, and while a section may be open
-_can_open = True
+_can_open = _can_tell
 _tool = None  # our number in sys.monitoring, while it tells us anything
 _ALWAYS = object()  # among the owners of a thread: all of its time is a section
 _states = []  # weak, of the threads
@@ -106,17 +110,21 @@ def _emit(first, frame, line, word):
 
 def _open():
     """Make the ring of this process. Returns whether there is one."""
-    global _head, _ring, _words, _next, _can_open, _packages
+    global _head, _ring, _words, _next, _can_open, _packages, _opcode, _weak
     if _ring is not None or not _can_open:
         return _ring is not None
     _can_open = False
     # Without a GIL, numbers and frames would need locks.
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return False
+    # All that is ever needed, as this is where it may fail: a section could not.
     import fcntl
     import mmap
+    import opcode
     import os
+    import weakref
 
+    _opcode, _weak = opcode, weakref.ref
     fd = os.memfd_create(_NAME, 1 | 2)  # MFD_CLOEXEC | MFD_ALLOW_SEALING
     try:
         os.ftruncate(fd, _HEAD + _BYTES)
@@ -148,8 +156,6 @@ def _try_open():
 def _new_state():
     """For a thread that has none. None when there is no ring."""
     global _n_threads
-    import weakref
-
     if _ring is None and not _try_open():
         return None
     state = _State()
@@ -166,7 +172,7 @@ def _new_state():
     if not _has_monitoring:
         _make_traced(state)
     _states[:] = [ref for ref in _states if ref() is not None]
-    _states.append(weakref.ref(state))
+    _states.append(_weak(state))
     _tls.state = state
     return state
 
@@ -308,7 +314,7 @@ def _look_at_body(state, frame, due):
     known = _codes[id(frame.f_code)]
     lasti = frame.f_lasti
     if lasti not in known.bodies:
-        known.bodies[lasti] = _find_body(known.code, lasti)
+        known.bodies[lasti] = _try_find(_find_body, known.code, lasti)
     body = known.bodies[lasti]
     if body is not None:
         line, last = body
@@ -421,16 +427,22 @@ def _find_lines(code):
     return lines + [(at, line)]
 
 
+def _try_find(find, code, lasti):
+    """None, as where it finds nothing: the code's tables are not to be understood."""
+    try:
+        return find(code, lasti)
+    except _OURS:
+        return None
+
+
 def _find_body(code, lasti):
     """
     What the section that begins at this instruction does: (its line, the line of its end or 0)
     when all of it is on one line, without jumps: then nobody needs to watch it. (0, 0) when it is
     more, but begins with a line of its own. None: neither.
     """
-    import opcode
-
     text, handlers, starts = code.co_code, _read_handlers(code), _find_lines(code)
-    end, pop_block = len(text), opcode.opmap.get("POP_BLOCK")
+    end, pop_block = len(text), _opcode.opmap.get("POP_BLOCK")
     if handlers is not None:
         after = [h for h in handlers if h[0] > lasti]
         if not after or min(after)[0] - lasti > 12:
@@ -450,8 +462,8 @@ def _find_body(code, lasti):
             continue
         if body is None:
             body = line
-        if (line is None or line != body or text[at] in opcode.hasjrel or text[at] in opcode.hasjabs
-                or text[at] == opcode.opmap["YIELD_VALUE"]):
+        if (line is None or line != body or text[at] in _opcode.hasjrel or text[at] in _opcode.hasjabs
+                or text[at] == _opcode.opmap["YIELD_VALUE"]):
             return body and (0, 0)
     if body is None:
         return None
@@ -581,10 +593,8 @@ def _take_traced(state):
 
 def _find_yields(code):
     """Where a generator's function yields: offsets of instructions."""
-    import opcode
-
     # While it waits for another generator, YIELD_FROM is the next instruction.
-    yields = {opcode.opmap["YIELD_VALUE"]: 0, opcode.opmap.get("YIELD_FROM"): 2}
+    yields = {_opcode.opmap["YIELD_VALUE"]: 0, _opcode.opmap.get("YIELD_FROM"): 2}
     text = code.co_code
     return frozenset(at - yields[text[at]] for at in range(0, len(text), 2) if text[at] in yields)
 
@@ -606,10 +616,8 @@ def _is_at_start(frame):
     at = frame.f_lasti
     if at < 0:
         return True
-    import opcode
-
     text = frame.f_code.co_code
-    return text[at] == opcode.opmap.get("RESUME") and text[at + 1] & 3 == 0
+    return text[at] == _opcode.opmap.get("RESUME") and text[at + 1] & 3 == 0
 
 
 def _leave_frame_traced(state, frame):
@@ -639,8 +647,9 @@ def _make_traced(state):
             if not owners:
                 return None
             if event == "line":
+                line = frame.f_lineno or 0
                 at = number()
-                pack(ring, at & 0x3FFFFF, now(), id(frame), frame.f_lineno, line_word, at)
+                pack(ring, at & 0x3FFFFF, now(), id(frame), line, line_word, at)
             elif event == "return":
                 at = number()
                 pack(ring, at & 0x3FFFFF, now(), id(frame), 0, back_word, at)
@@ -695,8 +704,9 @@ def _make_traced(state):
             pack(ring, at & 0x3FFFFF, id(code), id(frame), 0, call_word, at)
             if code.co_flags & _GENERATOR:
                 if not _is_at_start(frame):
+                    line = frame.f_lineno or 0
                     at = number()
-                    pack(ring, at & 0x3FFFFF, now(), id(frame), frame.f_lineno, at_word, at)
+                    pack(ring, at & 0x3FFFFF, now(), id(frame), line, at_word, at)
                 if suspended:
                     state.plain = False
                     owners.extend([frame] * suspended.pop(frame, 0))
@@ -802,7 +812,7 @@ def _mark_of_frame(frame, event, arg):
 def _watch_opener(known, frame, is_site, is_silent):
     """Its lines are wanted, but only those that can be in a section and are not known anyway."""
     lines = (frozenset() if is_silent
-             else _find_section_lines(known.code, frame.f_lasti) if is_site else None)
+             else _try_find(_find_section_lines, known.code, frame.f_lasti) if is_site else None)
     known.n_idle = 0
     if not known.is_watched:
         known.keep = lines
@@ -903,10 +913,17 @@ def _take_monitored(state):
         for event, callback in (
                 (events.PY_START, _on_start), (events.PY_RESUME, _on_resume),
                 (events.PY_THROW, _on_throw), (events.LINE, _on_line),
-                (events.PY_RETURN, _on_return), (events.PY_YIELD, _on_yield)):
+                (events.PY_RETURN, _on_return), (events.PY_YIELD, _on_yield),
+                (events.PY_UNWIND, _on_return if _can_disable_all else _on_unwind)):
             monitoring.register_callback(tool, event, callback)
-        monitoring.set_events(tool, events.PY_START | events.PY_RESUME | events.PY_THROW)
+        monitoring.set_events(tool, _find_events())
     return True
+
+
+def _find_events():
+    """What is wanted of all code; where it is not followed, it is told once, if that can be said."""
+    events = sys.monitoring.events
+    return events.PY_START | events.PY_RESUME | events.PY_THROW | events.PY_UNWIND
 
 
 def _on_line(code, line):
@@ -952,7 +969,7 @@ def _set_exact(is_exact):
     """Whether all followed code tells its lines, all the time."""
     monitoring = sys.monitoring
     events = monitoring.events
-    wanted = events.PY_START | events.PY_RESUME | events.PY_THROW
+    wanted = _find_events()
     if is_exact:
         wanted |= events.LINE | events.PY_RETURN | events.PY_YIELD
     monitoring.register_callback(_tool, events.LINE, _on_line_exact if is_exact else _on_line)
@@ -1022,6 +1039,8 @@ def _on_resume(code, offset):
 def _on_throw(code, offset, exception):
     if id(code) in _codes or _learn(code) is not None:
         _resume(_getframe(1))
+        return None
+    return _DISABLE if _can_disable_all else None
 
 
 def _resume(frame):
@@ -1050,17 +1069,33 @@ def _on_return(code, offset, value):
         return _DISABLE
     try:
         state = _tls.state
-        owners = state.owners
-        if owners:
-            frame = _getframe(1)
-            _emit(_now(), id(frame), 0, state.back)
-            if owners[-1] is frame:
-                outer = _move_out(state, frame)
-                if outer is not None:
-                    _keep_all(_codes[id(outer.f_code)])
+        if state.owners:
+            _tell_return(state, _getframe(1))
     except _OURS:
         pass
     return None
+
+
+def _on_unwind(code, offset, exception):
+    """Up to 3.14 no code can be left out of it."""
+    if id(code) in _codes:
+        try:
+            state = _tls.state
+            if state.owners:
+                _tell_return(state, _getframe(1))
+        except _OURS:
+            pass
+
+
+def _tell_return(state, frame):
+    # No deeper than what tells the begin of a frame: an error of ours, that it is too deep, would
+    # take the place of the exception that leaves it.
+    at = _next()
+    _pack(_ring, at & 0x3FFFFF, _now(), id(frame), 0, state.back, at)
+    if state.owners[-1] is frame:
+        outer = _move_out(state, frame)
+        if outer is not None:
+            _keep_all(_codes[id(outer.f_code)])
 
 
 def _on_yield(code, offset, value):
@@ -1087,15 +1122,13 @@ def _find_section_lines(code, lasti):
     when it is no with statement that begins there. An exception anywhere between would have to
     reach the statement's handler, so what belongs to it is what leads there.
     """
-    import opcode
-
     handlers = _read_handlers(code)
     after = [h for h in handlers if h[0] > lasti]
     if not after:
         return None
     first = min(after)
     text = code.co_code
-    names = [opcode.opname[text[at]] for at in range(first[2], min(first[2] + 8, len(text)), 2)]
+    names = [_opcode.opname[text[at]] for at in range(first[2], min(first[2] + 8, len(text)), 2)]
     if first[0] - lasti > 12 or names[:2] != ["PUSH_EXC_INFO", "WITH_EXCEPT_START"]:
         return None
 
@@ -1139,7 +1172,7 @@ def _after_fork():
     state = getattr(_tls, "state", None)
     _head, _ring, _words, _packages = None, None, _no_words, None
     _tls = _thread._local()
-    _is_used = _can_open = True
+    _is_used, _can_open = True, _can_tell
     _states.clear()
     _suspended.clear()
     if state is not None and not _has_monitoring:
@@ -1156,6 +1189,7 @@ def _after_fork():
 
 if _has_monitoring:
     _DISABLE = sys.monitoring.DISABLE
+    _can_disable_all = sys.version_info >= (3, 15)  # also what exceptions do
     _tracing_state = _STATE_MONITORING
     _section = _MonitoredSection()
     _begin, _take_tracer = _begin_monitored, _take_monitored

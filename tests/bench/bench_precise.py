@@ -60,16 +60,19 @@ class Sections:
 
 def measure(options, report):
     report.head("ns per empty section without a recorder | then with one: per pass of an idle hook "
-                "(`with hook(): poll(0)`, less `poll(0)`) | per line in a section, less the line")
+                "(`with hook(): poll(0)`, less `poll(0)`) | per line in a section, less the line | per "
+                "call that ends by an exception, outside of sections, without and with one")
     for python in options.pythons:
         with report.attempt(python.label), Sections(python) as sections:
             alone = sections.measure()
             with Recorder(sections.process.pid, "--all"):
                 recorded = sections.measure_recorded()
             report.row(f"{python.label}: {alone['empty']:.0f} ns | {recorded['idle']:.0f} ns | "
-                       f"{recorded['line']:.0f} ns", python=python.label, empty_ns=alone["empty"],
+                       f"{recorded['line']:.0f} ns | {alone['fail']:.0f} ns, "
+                       f"{recorded['fail']:.0f} ns", python=python.label, empty_ns=alone["empty"],
                        idle_alone_ns=alone["idle"], idle_ns=recorded["idle"],
-                       line_ns=recorded["line"])
+                       line_ns=recorded["line"], fail_alone_ns=alone["fail"],
+                       fail_ns=recorded["fail"])
             if python.version[:2] in EMPTY_GOAL:
                 report.goal(f"{python.label}: section without a recorder", alone["empty"], EMPTY_NS,
                             unit="ns", digits=0)

@@ -60,6 +60,18 @@ def lines_section():
     return a
 
 
+def fail():
+    raise KeyError
+
+
+def failing():
+    for _ in range(PASSES):
+        try:
+            fail()
+        except KeyError:
+            pass
+
+
 def least(function, *args):
     best = 1e9
     for _ in range(RUNS):
@@ -75,6 +87,7 @@ def measure():
         "is_recorded": bool(trackexec._words[32]),
         "empty": least(empty_section) - least(empty),
         "idle": least(idle_section, poll, precise_timestamping) - least(idle, poll),
+        "fail": least(failing) - least(empty),
         "line": (least(lines_section) - least(lines)) / 5,
     }
 

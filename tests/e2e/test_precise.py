@@ -38,6 +38,8 @@ def place(python, main, *modules):
     shutil.copy(SHIM, server / "trackexec.py")
     for module in modules:
         shutil.copy(TESTS / "targets" / module, server.parent)
+        if module == "section_work.py":
+            shutil.copy(TESTS / "targets" / "section_broken.py", server.parent)
     shutil.copy(TESTS / "targets" / "section_truth.py", outside)
     if "\n" in main:
         pathlib.Path(outside, "main.py").write_text(main, encoding="utf-8")
@@ -207,6 +209,27 @@ class Alone(unittest.TestCase):
     def test_there_may_be_no_memfd(self):
         self.check("no_memfd")
 
+    def test_a_filter_may_refuse_the_memfd(self):
+        self.check("seccomp")
+
+    def test_there_may_be_no_memory_and_no_descriptors(self):
+        self.check("no_resources")
+
+    def test_modules_may_be_missing(self):
+        self.check("modules_missing")
+
+    def test_sys_monitoring_may_be_missing_or_taken(self):
+        self.check("no_monitoring")
+
+    def test_its_import_may_be_interrupted(self):
+        self.check("interrupted_import")
+
+    def test_making_the_ring_may_be_interrupted(self):
+        self.check("interrupted_open")
+
+    def test_tables_of_code_may_be_cut_short(self):
+        self.check("odd_code")
+
     def test_a_collector_that_died_is_noticed(self):
         self.check("collector_dies")
 
@@ -224,6 +247,9 @@ class Alone(unittest.TestCase):
 
     def test_line_numbers_of_the_program_stay_right(self):
         self.check("line_numbers")
+
+    def test_what_exceptions_leave_is_told(self):
+        self.check("unwound")
 
     def test_all_code_can_be_told(self):
         self.check("exact")

@@ -2,7 +2,7 @@
 """Does the same each time, to the line: calls, generators, coroutines, exceptions, threads.
 
 arguments: rounds, file for what sys.settrace() tells ("-": do not trace). Says "ready", then works
-at each line of its standard input that is not "exec", and says "done".
+at each line of its standard input that is not "exec" or "warm up", and says "done".
 """
 
 import os
@@ -112,8 +112,20 @@ def outer(n):
     return nested(1)
 
 
-def work(n):
+def half_imported():
+    """A module that fails while it is imported; what it has begun ends with it."""
     t = 0
+    for i in range(3):
+        try:
+            import exact_broken
+            t += exact_broken.a
+        except LookupError:
+            t += leaf(i)
+    return t
+
+
+def work(n):
+    t = half_imported()
     for i in range(n):
         t += leaf(i)
         t += one(i)
@@ -154,11 +166,12 @@ def with_threads(n):
 
 
 EVENTS = []
+FILES = (__file__, os.path.join(os.path.dirname(__file__), "exact_broken.py"))
 
 
 def tracer(frame, event, _arg):
     code = frame.f_code
-    if code.co_filename != __file__ or code.co_name in ("main", "with_threads"):
+    if code.co_filename not in FILES or code.co_name in ("main", "with_threads"):
         return None
     EVENTS.append((threading.get_native_id(), event, code.co_name, code.co_firstlineno, frame.f_lineno))
     return tracer
@@ -166,10 +179,15 @@ def tracer(frame, event, _arg):
 
 def main():
     rounds, path = int(sys.argv[1]), sys.argv[2]
+    sys.dont_write_bytecode = True
     print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() == "exec":
             os.execv(sys.executable, [sys.executable, *sys.argv])
+        if line.strip() == "warm up":
+            leaf(1)
+            print("warm", flush=True)
+            continue
         if path != "-":
             threading.settrace(tracer)
             sys.settrace(tracer)

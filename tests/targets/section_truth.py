@@ -6,12 +6,10 @@ shares no code with the shim. `events` holds a list for each thread: stacks of (
 outermost first, one for each line, return and resumption within a section.
 """
 
-import opcode
 import sys
 import threading
 
 PACKAGE = ""
-HAS_UNWINDING = sys.version_info < (3, 12)
 events = []
 local = threading.local()
 
@@ -67,11 +65,7 @@ def trace_lines(frame, event, arg):
     if event == "line" and owners:
         note(frame)
     if event == "return":
-        # What an exception leaves is seen at the next line of who catches it.
-        name = opcode.opname[frame.f_code.co_code[frame.f_lasti]]
-        # From 3.13 on, who yields is at the instruction behind.
-        is_unwound = not name.startswith(("RETURN", "YIELD", "RESUME"))
-        if owners and (HAS_UNWINDING or not is_unwound):
+        if owners:
             note(frame.f_back)
         n = owners.count(frame)
         if n and frame.f_code.co_flags & (0x20 | 0x80 | 0x200):

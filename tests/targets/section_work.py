@@ -6,6 +6,7 @@ Deterministic, and no loop is on one line: what its lines do does not depend on 
 
 import asyncio
 import contextlib
+import importlib
 import threading
 
 from walt.server.trackexec import precise_timestamping
@@ -156,6 +157,92 @@ def implicit():
     return b, c
 
 
+class Odd:
+    """What it raises is swallowed by the interpreter."""
+
+    def __init__(self, n):
+        self.n = n
+
+    @property
+    def missing(self):
+        raise AttributeError(fail(1))
+
+    def __getattr__(self, name):
+        raise AttributeError(name)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.n -= 1
+        if self.n < 0:
+            raise StopIteration
+        return self.n
+
+    def __hash__(self):
+        return 1
+
+    def __eq__(self, other):
+        fail(self.n)
+        return False
+
+
+def failing_key(x):
+    return fail(x)
+
+
+def failing_numbers(n):
+    for i in range(n):
+        yield fail(i)
+
+
+def swallowed():
+    odd = Odd(3)
+    with precise_timestamping():
+        a = (getattr(odd, "missing", None), double(1))
+        b = (hasattr(odd, "other"), double(2))
+        c = (list(odd), double(3))
+        d = (next(odd, None), double(4))
+        e = sum(odd) + double(5)
+        f = double(getattr(odd, "missing", 1))
+        odd.n = 2
+        try:
+            {odd: 1}.get(Odd(2))
+        except KeyError:
+            odd.n = 1
+        try:
+            sorted([1, 2], key=failing_key)
+        except KeyError:
+            odd.n = 0
+        try:
+            list(failing_numbers(3))
+        except KeyError:
+            pass
+        with contextlib.suppress(KeyError):
+            double(fail(2))
+        g = double(6)
+    return a, b, c, d, e, f, g
+
+
+def half_imported():
+    """A module that is followed fails while it is imported."""
+    for _ in range(2):
+        with precise_timestamping():
+            try:
+                importlib.import_module("walt.section_broken")
+            except KeyError:
+                a = double(1)
+            a += double(2)
+        a += double(3)
+    try:
+        with precise_timestamping():
+            importlib.import_module("walt.section_broken")
+            a = 0
+    except KeyError:
+        a += 1
+    return a
+
+
 def open_elsewhere():
     """A section that outlives the function that opened it."""
     with contextlib.ExitStack() as stack:
@@ -280,7 +367,7 @@ def afterwards():
 
 
 SCENARIOS = (plain, lambda: (returning(0), returning(1)), raising, catching, nested, recursion,
-             generators, implicit, open_elsewhere, hook_loop,
+             generators, implicit, swallowed, half_imported, open_elsewhere, hook_loop,
              hook_forms, lambda: hook_recursion(2), coroutines, threads, plain)
 
 
