@@ -29,6 +29,7 @@ struct trace {
 	int data_version;		     /* as of the last refresh, 0: none yet */
 	sqlite3_stmt *seeks[TRACE_N_SEEKS];
 	sqlite3_stmt *block_lines, *block_gil; /* of trace_lines.c, likewise */
+	sqlite3_blob *block_data;	       /* NULL, or that of some block */
 	int provenance_known, has_provenance;  /* bool: looked up at its first use */
 };
 
