@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The lines of some functions, by the line index, which does not know functions. A block's tables
- * say which functions are on which of its lines: where one has functions that were asked for and
- * others, the events of the block have to be gone through.
+ * say which functions are on which of its lines; what each has of a line that several are on is in
+ * an index of its own. Where a trace does not have that, a block's events have to be gone through.
  */
 #ifndef READER_FUNCTION_LINES_H
 #define READER_FUNCTION_LINES_H

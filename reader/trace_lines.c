@@ -257,3 +257,35 @@ int trace_each_function(struct trace *t, int64_t first, int64_t last,
 	}
 	return r;
 }
+
+#define SHARED_COLUMNS                                                                  \
+	"SELECT code, file, line, visits, self_ns, total_ns, wait_ns, ready_ns, gil_ns" \
+	" FROM shared_lines WHERE block = ?"
+
+int trace_each_shared(struct trace *t, int64_t block,
+		      void (*on_part)(void *ctx, uint32_t code, const struct trace_line *sum),
+		      void *ctx)
+{
+	int r;
+
+	/* There is no such table. */
+	if (!t->block_shared && trace_prepare(t, SHARED_COLUMNS, &t->block_shared) < 0)
+		return 0;
+	sqlite3_bind_int64(t->block_shared, 1, block);
+	while ((r = trace_next_row(t, t->block_shared)) == 1) {
+		const struct trace_line sum = {
+		    .file = (uint32_t)sqlite3_column_int64(t->block_shared, 1),
+		    .line = sqlite3_column_int(t->block_shared, 2),
+		    .visits = trace_column_u64(t->block_shared, 3),
+		    .self_ns = trace_column_u64(t->block_shared, 4),
+		    .total_ns = trace_column_u64(t->block_shared, 5),
+		    .wait_ns = trace_column_u64(t->block_shared, 6),
+		    .ready_ns = trace_column_u64(t->block_shared, 7),
+		    .gil_ns = trace_column_u64(t->block_shared, 8),
+		};
+
+		on_part(ctx, (uint32_t)sqlite3_column_int64(t->block_shared, 0), &sum);
+	}
+	sqlite3_reset(t->block_shared);
+	return r;
+}

@@ -57,5 +57,13 @@ int trace_functions_from(struct trace *t, int64_t *ret_block);
 int trace_each_function(struct trace *t, int64_t first, int64_t last,
 			void (*on_function)(void *ctx, uint32_t code, const struct trace_line *sum),
 			void *ctx);
+/*
+ * Call on_part for what each of several functions took on a line that they share in a block. A
+ * trace of an earlier program has no such rows, as has one that was gone on with of some blocks.
+ * @code  any code object of the function
+ */
+int trace_each_shared(struct trace *t, int64_t block,
+		      void (*on_part)(void *ctx, uint32_t code, const struct trace_line *sum),
+		      void *ctx);
 
 #endif

@@ -24,6 +24,7 @@ void trace_free(struct trace *t)
 		sqlite3_finalize(t->seeks[i]);
 	sqlite3_finalize(t->block_lines);
 	sqlite3_finalize(t->block_gil);
+	sqlite3_finalize(t->block_shared);
 	sqlite3_blob_close(t->block_data);
 	unpacker_free(t->unpacker);
 	sqlite3_close(t->db);
