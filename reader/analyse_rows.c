@@ -11,6 +11,7 @@
 #include "reader/function_lines.h"
 #include "reader/selection.h"
 #include "reader/trace_seek.h"
+#include "reader/walk.h"
 
 struct analysis_row *analysis_rows_get(struct analysis_rows *r, uint32_t file, int32_t line,
 				       uint32_t code)
@@ -57,8 +58,8 @@ struct interval {
 	int64_t *whole; /* blocks that lie inside */
 	size_t n_whole, cap_whole;
 	/* Of the thread at hand, what a walk is still to find; neighbouring blocks together. */
-	bool has_part;
-	uint64_t part_start_ns, part_end_ns;
+	bool has_range;
+	struct walk_range range;
 };
 
 static uint64_t less(uint64_t a, uint64_t b)
@@ -80,37 +81,33 @@ static void take_part(struct interval *in, const struct analysis_rows *part)
 	in->observed_ns += part->observed_ns;
 }
 
-static int walk_part(struct interval *in, uint16_t thread)
+static int decode_range(struct interval *in)
 {
 	const struct row_walk what = {
 	    .a = in->a,
 	    .by_function = in->rows,
 	    .is_filtered = in->rows || in->is_of_functions,
 	};
-	const struct selection selection = {
-	    .since_ns = in->part_start_ns,
-	    .until_ns = in->part_end_ns,
-	    .threads = &thread,
-	    .n_threads = 1,
-	};
 	struct analysis_rows part = {0};
 	int r;
 
-	if (!in->has_part)
+	if (!in->has_range)
 		return 0;
-	in->has_part = false;
-	r = analysis_walk(&what, &selection, &part);
+	in->has_range = false;
+	r = analysis_walk(&what, &in->range, &part);
 	take_part(in, &part);
 	analysis_rows_done(&part);
 	return r;
 }
 
-static void add_part(struct interval *in, uint64_t start_ns, uint64_t end_ns)
+static void add_to_range(struct interval *in, const struct block_row *b, uint64_t start_ns,
+			 uint64_t end_ns)
 {
-	if (!in->has_part)
-		in->part_start_ns = start_ns;
-	in->part_end_ns = end_ns;
-	in->has_part = true;
+	if (!in->has_range)
+		in->range = (struct walk_range){.first = *b, .since_ns = start_ns};
+	in->range.last = b->id;
+	in->range.until_ns = end_ns;
+	in->has_range = true;
 }
 
 /* Returns 1; 0 when a walk has to; or a negative errno. */
@@ -135,10 +132,10 @@ static int add_block(struct interval *in, const struct block_row *b)
 		return 0;
 	if (start_ns == b->first_ns && end_ns == b->last_ns && add_whole(in, b) == 1) {
 		in->observed_ns += end_ns - start_ns;
-		return walk_part(in, b->thread);
+		return decode_range(in);
 	}
 	/* Where the block can't be read, the walk says so. */
-	add_part(in, start_ns, end_ns);
+	add_to_range(in, b, start_ns, end_ns);
 	return 0;
 }
 
@@ -154,7 +151,7 @@ static int add_thread(struct interval *in, uint16_t thread)
 		note(&error, add_block(in, &b));
 		r = trace_block_beside(in->a->trace, &b, FORWARDS, &b);
 	}
-	note(&error, walk_part(in, thread));
+	note(&error, decode_range(in));
 	return r < 0 ? r : error;
 }
 
@@ -319,7 +316,7 @@ static int walk_all(const struct analysis *a, struct analysis_rows *ret, uint64_
 	    .with_durations = a->with_percentiles,
 	    .is_filtered = true,
 	};
-	int r = analysis_walk(&what, a->selection, ret);
+	int r = analysis_walk(&what, NULL, ret);
 
 	*ret_observed_ns = ret->observed_ns;
 	return r;

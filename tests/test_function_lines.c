@@ -11,6 +11,7 @@
 #include "reader/analyse_rows.h"
 #include "reader/selection.h"
 #include "tests/support/random_trace.h"
+#include "tests/support/trace_check.h"
 #include "tests/support/waits_trace.h"
 
 static const struct trace_line *find_row(const struct analysis_rows *rows,
@@ -38,6 +39,11 @@ static void sum(struct trace *t, const char *function, const char *const interva
 	ck_assert_int_eq(analysis_sum(&a, ret), 0);
 	analysis_filter_done(&a.filter);
 	selection_done(&selection);
+}
+
+static int64_t count(const char *sql)
+{
+	return check_number(folder, sql);
 }
 
 static const char *const whole[2];
@@ -90,6 +96,8 @@ static void assert_all_as_decoded(void)
 START_TEST(lines_of_a_function_are_what_decoding_finds)
 {
 	write_at_random(_i);
+	ck_assert_int_gt(count("SELECT count(*) FROM blocks WHERE first_ns = last_ns AND n_events"),
+			 0);
 	assert_all_as_decoded();
 }
 END_TEST

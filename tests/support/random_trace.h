@@ -72,7 +72,15 @@ static inline void write_at_random(bool is_shared)
 			put_off(w, thread, start_ns, now_ns,
 				random_below(3) ? EDGE_WAITING : EDGE_READY, 0);
 		}
-		if (i % 5000 == 4999) {
+		/* A block that has an event, but no length. */
+		if (i % 5000 == 2499) {
+			put_gap(w, 0, now_ns, now_ns + 1000000, GAP_RING_FULL);
+			now_ns += 1000000;
+			frames[0] = random_frame(is_shared);
+			ck_assert_int_eq(put_stack(w, thread, now_ns, depth[thread], frames, 1), 0);
+			depth[thread]++;
+		}
+		if (i % 2500 == 2499) {
 			put_gap(w, 0, now_ns, now_ns + 1000000, GAP_RING_FULL);
 			now_ns += 1000000;
 		}
