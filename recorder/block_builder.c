@@ -21,7 +21,7 @@ struct presence {
 struct source_line {
 	struct line_totals totals; /* without times */
 	struct presence presence;
-	uint32_t n_parts;
+	uint32_t n_parts, first_part;
 };
 
 /* Has one or more code objects. */
@@ -31,7 +31,7 @@ struct function {
 	struct presence presence;
 };
 
-/* What a function has of a source line. */
+/* What a function has of a source line; not kept as long as it is the only one there. */
 struct part {
 	uint32_t source, function; /* their numbers */
 	uint64_t visits;
@@ -119,6 +119,20 @@ static uint32_t find_function(struct block_builder *b, uint32_t function)
 	return (uint32_t)b->n_functions++;
 }
 
+/* All so far was of the first one. */
+static void add_part(struct block_builder *b, struct source_line *s)
+{
+	struct part *first = &b->parts[s->first_part];
+
+	if (s->n_parts == 0)
+		s->first_part = (uint32_t)b->n_parts;
+	if (s->n_parts == 1) {
+		first->visits = s->totals.visits;
+		first->presence = s->presence;
+	}
+	s->n_parts++;
+}
+
 static uint32_t find_part(struct block_builder *b, uint32_t source, uint32_t function)
 {
 	uint32_t hash = hash_fold(hash_mix(hash_mix(0, source), function));
@@ -130,7 +144,7 @@ static uint32_t find_part(struct block_builder *b, uint32_t source, uint32_t fun
 	}
 	b->parts = xgrow(b->parts, &b->cap_parts, b->n_parts + 1, sizeof(*b->parts));
 	b->parts[b->n_parts] = (struct part){.source = source, .function = function};
-	b->sources[source].n_parts++;
+	add_part(b, &b->sources[source]);
 	hash_index_add(&b->part_index, hash, (uint32_t)b->n_parts);
 	return (uint32_t)b->n_parts++;
 }
@@ -150,6 +164,25 @@ static inline void end(struct presence *p, uint64_t offset_ns)
 {
 	if (--p->n_frames == 0)
 		p->total_ns += offset_ns - p->since_ns;
+}
+
+static inline void begin_line(struct block_builder *b, const struct code_line *l,
+			      uint64_t offset_ns)
+{
+	struct source_line *s = &b->sources[l->source];
+
+	begin(&s->presence, offset_ns);
+	if (s->n_parts > 1)
+		begin(&b->parts[l->part].presence, offset_ns);
+}
+
+static inline void end_line(struct block_builder *b, const struct code_line *l, uint64_t offset_ns)
+{
+	struct source_line *s = &b->sources[l->source];
+
+	end(&s->presence, offset_ns);
+	if (s->n_parts > 1)
+		end(&b->parts[l->part].presence, offset_ns);
 }
 
 static uint32_t find_line(struct block_builder *b, const struct stack_frame *f)
@@ -178,8 +211,7 @@ static void push(struct block_builder *b, uint32_t line, uint64_t offset_ns)
 	if (b->depth == b->cap_stack)
 		b->stack = xgrow(b->stack, &b->cap_stack, b->depth + 1, sizeof(*b->stack));
 	b->stack[b->depth++] = line;
-	begin(&b->sources[l->source].presence, offset_ns);
-	begin(&b->parts[l->part].presence, offset_ns);
+	begin_line(b, l, offset_ns);
 	begin(&b->functions[l->function].presence, offset_ns);
 }
 
@@ -187,8 +219,7 @@ static void pop(struct block_builder *b, uint64_t offset_ns)
 {
 	const struct code_line *l = line_at(b, --b->depth);
 
-	end(&b->sources[l->source].presence, offset_ns);
-	end(&b->parts[l->part].presence, offset_ns);
+	end_line(b, l, offset_ns);
 	end(&b->functions[l->function].presence, offset_ns);
 }
 
@@ -199,30 +230,25 @@ static bool move(struct block_builder *b, uint32_t line, uint64_t offset_ns)
 
 	if (from->function != to->function)
 		return false;
-	end(&b->sources[from->source].presence, offset_ns);
-	end(&b->parts[from->part].presence, offset_ns);
-	begin(&b->sources[to->source].presence, offset_ns);
-	begin(&b->parts[to->part].presence, offset_ns);
+	end_line(b, from, offset_ns);
+	begin_line(b, to, offset_ns);
 	b->stack[b->depth - 1] = line;
 	return true;
 }
 
-static void add_entry(struct block_builder *b, uint32_t line)
+static void add_visit(struct block_builder *b, const struct code_line *l)
 {
-	struct line_totals *t = &b->sources[b->lines[line].source].totals;
+	struct source_line *s = &b->sources[l->source];
 
-	t->visits++;
-	t->entries++;
-	b->parts[b->lines[line].part].visits++;
+	s->totals.visits++;
+	if (s->n_parts > 1)
+		b->parts[l->part].visits++;
 }
 
-/* Back to what is on top. */
-static void add_return(struct block_builder *b)
+static void add_entry(struct block_builder *b, uint32_t line)
 {
-	const struct code_line *l = line_at(b, b->depth - 1);
-
-	b->sources[l->source].totals.visits++;
-	b->parts[l->part].visits++;
+	b->sources[b->lines[line].source].totals.entries++;
+	add_visit(b, &b->lines[line]);
 }
 
 static void add_self(struct block_builder *b, uint64_t until_ns)
@@ -276,7 +302,7 @@ void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep
 		b->functions[b->lines[line].function].calls++;
 	}
 	if (n_frames == 0 && b->depth)
-		add_return(b);
+		add_visit(b, line_at(b, b->depth - 1));
 	if (b->depth < b->lowest_depth)
 		b->lowest_depth = (uint32_t)b->depth;
 	block_encoder_append(b->encoder, units, top, n_popped, b->stack + keep, n_frames);
