@@ -204,7 +204,7 @@ static uint32_t find_line(struct block_builder *b, const struct stack_frame *f)
 	return line;
 }
 
-static void push(struct block_builder *b, uint32_t line, uint64_t offset_ns)
+static inline void push(struct block_builder *b, uint32_t line, uint64_t offset_ns)
 {
 	const struct code_line *l = &b->lines[line];
 
@@ -215,7 +215,7 @@ static void push(struct block_builder *b, uint32_t line, uint64_t offset_ns)
 	begin(&b->functions[l->function].presence, offset_ns);
 }
 
-static void pop(struct block_builder *b, uint64_t offset_ns)
+static inline void pop(struct block_builder *b, uint64_t offset_ns)
 {
 	const struct code_line *l = line_at(b, --b->depth);
 

@@ -135,7 +135,7 @@ static void tell_counters(struct sampler *s, uint64_t now_ns)
  * be. */
 static int end_batch(struct sampler *s, uint64_t now_ns)
 {
-	uint64_t age_ns = now_ns - s->batch_start_ns;
+	bool is_old = now_ns - s->batch_start_ns >= CALL_NS || sampler_is_rest_due(s, now_ns);
 	int r = sampler_end_batch(s, now_ns);
 
 	if (r < 0)
@@ -146,8 +146,10 @@ static int end_batch(struct sampler *s, uint64_t now_ns)
 		ring_publish(s->ring);
 	}
 	/* The writer may have just fallen asleep, and a kill is not to lose its sleep as well. */
-	if (age_ns >= CALL_NS)
+	if (is_old) {
+		s->called_ns = now_ns;
 		ring_call(s->ring);
+	}
 	return 0;
 }
 

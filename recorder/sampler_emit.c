@@ -403,15 +403,22 @@ static uint64_t oldest_batch_ns(const struct sampler *s)
 /* Whoever asks where a thread hangs now is not to wait for a whole batch. */
 static uint64_t rest_due_ns(const struct sampler *s)
 {
-	return s->idle_since_ns && ring_has_unpublished(s->ring) ? s->idle_since_ns + TELL_REST_NS
-								 : UINT64_MAX;
+	if (!s->idle_since_ns ||
+	    (!ring_has_unpublished(s->ring) && s->called_ns >= s->idle_since_ns))
+		return UINT64_MAX;
+	return s->idle_since_ns + TELL_REST_NS;
+}
+
+bool sampler_is_rest_due(const struct sampler *s, uint64_t now_ns)
+{
+	return now_ns >= rest_due_ns(s);
 }
 
 bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns)
 {
 	uint64_t age_ns = now_ns - s->batch_start_ns, next_ns = s->pace.interval_ns;
 
-	if (now_ns >= rest_due_ns(s))
+	if (sampler_is_rest_due(s, now_ns))
 		return true;
 	/* Better now, being awake, than to wake up for it. */
 	if (sampler_may_rest(s))

@@ -159,6 +159,7 @@ struct sampler {
 	uint64_t switched_in_ns;	  /* when one was switched in the last time */
 	uint64_t random;
 	uint64_t idle_since_ns; /* since then all wait; 0: not all */
+	uint64_t called_ns;	/* when the writer was called for a batch the last time */
 	uint64_t n_rounds;
 	unsigned n_unchanged;	  /* rounds in a row in which nothing changed */
 	unsigned young_doublings; /* of the age up to which code objects count as young */
@@ -331,6 +332,8 @@ uint32_t sampler_prove_young(struct sampler *s, uint64_t now_ns);
 bool sampler_is_batch_over(const struct sampler *s, uint64_t now_ns);
 /* When it is over at the latest. */
 uint64_t sampler_batch_due_ns(const struct sampler *s);
+/* All have waited for so long that the writer is to know it now. */
+bool sampler_is_rest_due(const struct sampler *s, uint64_t now_ns);
 /*
  * Prove the batch and publish it, or take it back: then a gap is published instead.
  * Returns 0 or -ESRCH.

@@ -23,8 +23,13 @@
 /* A disk that takes longer than this for one turn is told of; the turn goes on. */
 #define LATE_NS (60 * NS_PER_S)
 
-/* What is written from one look to the next is less than this part of MaxUse. */
-#define AHEAD_PART 64
+/*
+ * What is written from one look to the next is less than this part of MaxUse. Where that is little,
+ * a trace's -wal counts, which grows up to a mebibyte between its checkpoints.
+ */
+#define AHEAD_PART	64
+#define AHEAD_BYTES	(UINT64_C(1) << 20)
+#define AHEAD_PART_MOST 8
 
 /* One turn, in a helper thread. */
 struct turn {
@@ -50,7 +55,13 @@ struct storage {
 
 uint64_t storage_threshold(uint64_t max_use_bytes)
 {
-	return max_use_bytes - max_use_bytes / AHEAD_PART;
+	uint64_t ahead = max_use_bytes / AHEAD_PART_MOST;
+
+	if (ahead > AHEAD_BYTES)
+		ahead = AHEAD_BYTES;
+	if (ahead < max_use_bytes / AHEAD_PART)
+		ahead = max_use_bytes / AHEAD_PART;
+	return max_use_bytes - ahead;
 }
 
 static int run(void *arg)

@@ -39,6 +39,8 @@ int trace_store_close(struct trace_store *s);
 /* Free it without a change to what it says. */
 void trace_store_leave(struct trace_store *s);
 
+/* The present time, in CLOCK_MONOTONIC's ns, now and then: checkpoints follow it. */
+void trace_store_set_time(struct trace_store *s, uint64_t now_ns);
 int trace_store_begin(struct trace_store *s);
 int trace_store_commit(struct trace_store *s);
 void trace_store_rollback(struct trace_store *s);

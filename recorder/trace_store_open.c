@@ -274,14 +274,20 @@ static int create_file(const char *path)
 static int on_commit(void *ctx, sqlite3 *db, const char *name, int n_pages)
 {
 	struct trace_store *s = ctx;
-	uint64_t now_ns = clock_monotonic_ns();
 
 	if (n_pages < CHECKPOINT_PAGES ||
-	    (n_pages < CHECKPOINT_PAGES_MAX && now_ns - s->checkpointed_ns < CHECKPOINT_NS))
+	    (n_pages < CHECKPOINT_PAGES_MAX && s->now_ns - s->checkpointed_ns < CHECKPOINT_NS))
 		return SQLITE_OK;
-	s->checkpointed_ns = now_ns;
+	s->checkpointed_ns = s->now_ns;
 	sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	return SQLITE_OK;
+}
+
+void trace_store_set_time(struct trace_store *s, uint64_t now_ns)
+{
+	if (!s->now_ns)
+		s->checkpointed_ns = now_ns - CHECKPOINT_NS + CHECKPOINT_FIRST_NS;
+	s->now_ns = now_ns;
 }
 
 static struct trace_store *store_new(const char *path)
@@ -301,7 +307,6 @@ static int open_database(struct trace_store *s)
 	if (r < 0)
 		return r;
 	sqlite3_extended_result_codes(s->db, 1);
-	s->checkpointed_ns = clock_monotonic_ns() - CHECKPOINT_NS + CHECKPOINT_FIRST_NS;
 	sqlite3_wal_hook(s->db, on_commit, s);
 	/* A reader may look in at any moment, also while the tables are being made. */
 	sqlite3_busy_timeout(s->db, BUSY_MS);

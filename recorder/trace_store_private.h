@@ -55,6 +55,7 @@ struct trace_store {
 	char *wal_path;
 	/* Until trace_store_start(): a column, tables. */
 	bool lacks_provenance, lacks_functions, lacks_shared;
+	uint64_t now_ns;	  /* 0: not said yet */
 	uint64_t checkpointed_ns; /* at first: as if, so that one is due soon */
 };
 

@@ -28,6 +28,12 @@
 /* Not more often than this, also when what is known is old. */
 #define FLUSH_PAUSE_NS (FLUSH_NS / 2)
 /*
+ * A thread that hangs is what one wants to know of at once: a wait that has gone on for so long is
+ * not kept back, but for this long after the flush before it.
+ */
+#define HANG_NS	      (500 * NS_PER_MS)
+#define HANG_PAUSE_NS (100 * NS_PER_MS)
+/*
  * An open block is closed with so many events, because storing it again costs more each time, and
  * because a reader decodes a block as a whole; or when it gets that old.
  */
@@ -474,14 +480,35 @@ static void update_block(struct trace_writer *w, struct thread *t)
 		keep_block(w, t, until_ns);
 }
 
+/* When a wait that goes on and is not stored counts as a hang, UINT64_MAX: there is none. */
+static uint64_t hang_ns(const struct trace_writer *w)
+{
+	uint64_t start_ns = UINT64_MAX;
+
+	for (size_t i = 0; i < w->n_threads; i++) {
+		const struct thread *t = w->threads[i];
+
+		if (t && t->is_off && t->is_off_new && t->off.start_ns < start_ns)
+			start_ns = t->off.start_ns;
+	}
+	return start_ns == UINT64_MAX ? UINT64_MAX : start_ns + HANG_NS;
+}
+
+static uint64_t later(uint64_t a_ns, uint64_t b_ns)
+{
+	return a_ns > b_ns ? a_ns : b_ns;
+}
+
 static uint64_t flush_due_ns(const struct trace_writer *w)
 {
-	uint64_t old_ns = w->flushed_until_ns + FLUSH_NS, pause_ns = w->flushed_ns + FLUSH_PAUSE_NS;
+	uint64_t due_ns, hang_due_ns;
 
 	if (w->known_until_ns <= w->flushed_until_ns && !w->n_gaps && w->counters_stored &&
 	    !w->has_late_reason)
 		return UINT64_MAX;
-	return old_ns > pause_ns ? old_ns : pause_ns;
+	due_ns = later(w->flushed_until_ns + FLUSH_NS, w->flushed_ns + FLUSH_PAUSE_NS);
+	hang_due_ns = later(hang_ns(w), w->flushed_ns + HANG_PAUSE_NS);
+	return hang_due_ns < due_ns ? hang_due_ns : due_ns;
 }
 
 static int store_news(struct trace_writer *w, uint64_t now_ns)
@@ -513,9 +540,11 @@ uint64_t trace_writer_due_ns(const struct trace_writer *w)
 
 int trace_writer_tick(struct trace_writer *w, uint64_t now_ns)
 {
-	int r = store_news(w, now_ns);
-	int r_trim = trace_rows_trim(w);
+	int r, r_trim;
 
+	trace_store_set_time(w->store, now_ns);
+	r = store_news(w, now_ns);
+	r_trim = trace_rows_trim(w);
 	return r < 0 ? r : r_trim;
 }
 

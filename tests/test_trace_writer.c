@@ -52,6 +52,23 @@ static void open_trace(void)
 	ck_assert_msg(trace_open(folder, &trace, why, sizeof(why)) == 0, "%s", why);
 }
 
+static uint64_t query_number(const char *sql)
+{
+	auto_free char *path = NULL;
+	sqlite3_stmt *statement;
+	uint64_t number = 0;
+	sqlite3 *db;
+
+	ck_assert_int_gt(asprintf(&path, "%s/trace.db", folder), 0);
+	ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	if (sqlite3_step(statement) == SQLITE_ROW)
+		number = (uint64_t)sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return number;
+}
+
 static void close_and_open(uint64_t end_ns)
 {
 	ck_assert_int_eq(trace_writer_close(writer, end_ns, "stopped"), 0);
@@ -338,6 +355,34 @@ START_TEST(what_comes_late_is_stored_with_the_next_tick)
 	ck_assert_int_eq(trace_writer_tick(writer, T(26 * SECOND / 10)), 0);
 	open_trace();
 	ck_assert_uint_eq(summary().n_events, 3);
+	close_and_open(T(3 * SECOND));
+}
+END_TEST
+
+/* A thread hangs soon after something was stored: that is told without waiting for another turn. */
+START_TEST(a_hang_is_stored_while_it_lasts)
+{
+	struct record_off off = {
+	    .h = {.size = sizeof(off), .kind = RECORD_OFF, .thread = 1, .time_ns = T(11 * SECOND / 10 + 40)},
+	    .start_ns = T(11 * SECOND / 10),
+	    .state = EDGE_WAITING,
+	    .is_open = 1,
+	};
+
+	begin();
+	put_stack(writer, 1, T(SECOND), 0, FRAMES({1, 10}), 1);
+	ck_assert_int_eq(trace_writer_tick(writer, T(SECOND)), 0);
+	put_stack(writer, 1, T(SECOND + 1), 0, FRAMES({1, 11}), 1);
+	ck_assert_int_eq(trace_writer_put(writer, &off.h), 0);
+	/* Half a second after it has begun. */
+	ck_assert_uint_eq(trace_writer_due_ns(writer), off.start_ns + NS_PER_S / 2);
+	ck_assert_int_eq(trace_writer_tick(writer, T(17 * SECOND / 10)), 0);
+	open_trace();
+	ck_assert_uint_eq(summary().n_events, 2);
+	ck_assert_uint_eq(query_number("SELECT count(*) FROM blocks WHERE waits IS NOT NULL"), 1);
+	/* Once. */
+	ck_assert_int_eq(put_thread(writer, 2, T(18 * SECOND / 10)), 0);
+	ck_assert_uint_gt(trace_writer_due_ns(writer), T(2 * SECOND));
 	close_and_open(T(3 * SECOND));
 }
 END_TEST
@@ -708,23 +753,6 @@ START_TEST(a_disk_that_is_full_from_the_start_is_told)
 }
 END_TEST
 
-static uint64_t query_number(const char *sql)
-{
-	auto_free char *path = NULL;
-	sqlite3_stmt *statement;
-	uint64_t number = 0;
-	sqlite3 *db;
-
-	ck_assert_int_gt(asprintf(&path, "%s/trace.db", folder), 0);
-	ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-	ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-	if (sqlite3_step(statement) == SQLITE_ROW)
-		number = (uint64_t)sqlite3_column_int64(statement, 0);
-	sqlite3_finalize(statement);
-	sqlite3_close(db);
-	return number;
-}
-
 /* Why it waits can be known before anything of it comes, and it may never wake up again. */
 START_TEST(a_wait_of_a_new_thread_that_ends_with_it_has_its_reason)
 {
@@ -770,6 +798,7 @@ int main(void)
 	tcase_add_loop_test(tc, blocks_get_neither_old_nor_large, 0, 2);
 	tcase_add_test(tc, what_waits_in_the_wal_is_bounded);
 	tcase_add_test(tc, what_comes_late_is_stored_with_the_next_tick);
+	tcase_add_test(tc, a_hang_is_stored_while_it_lasts);
 	tcase_add_test(tc, a_gap_told_late_makes_a_stored_block_shorter);
 	tcase_add_test(tc, a_full_block_is_stored_at_once);
 	tcase_add_test(tc, a_thread_that_does_nothing_costs_few_blocks);
