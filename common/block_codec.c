@@ -420,6 +420,52 @@ int block_decoder_new(struct unpacker *unpacker, const void *data, size_t len,
 	return 0;
 }
 
+_Static_assert(BLOCK_HEADER_MAX == (3 + N_STREAMS) * NUMBER_MAX, "room for any header");
+
+/* Also goes on to the first stream. */
+static int get_tables_len(struct input *in, size_t *ret)
+{
+	struct block_decoder header;
+	size_t packed_len[N_STREAMS];
+
+	if (get_header(&header, in, packed_len) < 0)
+		return -EBADMSG;
+	*ret = packed_len[STREAM_TABLES];
+	return 0;
+}
+
+uint64_t block_tables_end(const void *data, size_t len)
+{
+	struct input in = {data, (const uint8_t *)data + len};
+	size_t tables_len;
+
+	if (len == 0 || get_tables_len(&in, &tables_len) < 0)
+		return 0;
+	return (uint64_t)(in.at - (const uint8_t *)data) + tables_len;
+}
+
+int block_read_lines(struct unpacker *unpacker, const void *data, size_t len,
+		     struct block_line **ret, uint32_t *ret_n)
+{
+	auto_release(block_decoder_free) struct block_decoder *d = xcalloc(1, sizeof(*d));
+	size_t tables_len, size;
+	struct input in;
+
+	if (len == 0)
+		return -EBADMSG;
+	in = (struct input){data, (const uint8_t *)data + len};
+	if (get_tables_len(&in, &tables_len) < 0 || tables_len > (size_t)(in.end - in.at) ||
+	    unpack_bytes(unpacker, in.at, tables_len, BLOCK_MAX_STREAM, &d->content[STREAM_TABLES],
+			 &size) < 0)
+		return -EBADMSG;
+	in = (struct input){d->content[STREAM_TABLES], d->content[STREAM_TABLES] + size};
+	if (get_lines(d, &in) < 0)
+		return -EBADMSG;
+	*ret_n = d->n_lines;
+	*ret = steal_ptr(d->lines);
+	return 0;
+}
+
 const struct block_line *block_decoder_lines(const struct block_decoder *d, uint32_t *ret_n)
 {
 	*ret_n = d->n_lines;

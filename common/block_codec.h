@@ -79,6 +79,20 @@ struct block_decoder;
 int block_decoder_new(struct unpacker *unpacker, const void *data, size_t len,
 		      struct block_decoder **ret);
 void block_decoder_free(struct block_decoder *d);
+/*
+ * Of a block's first bytes, BLOCK_HEADER_MAX or all of it: with how many bytes its tables end. 0
+ * when they are damaged.
+ */
+#define BLOCK_HEADER_MAX 54
+uint64_t block_tables_end(const void *data, size_t len);
+/*
+ * The table of lines alone.
+ * @len  so much of the block is there: its tables at least
+ * @ret  malloc()ed, the caller frees
+ * Returns 0, or -EBADMSG when that is damaged.
+ */
+int block_read_lines(struct unpacker *unpacker, const void *data, size_t len,
+		     struct block_line **ret, uint32_t *ret_n);
 /* Another one that goes on from where @d is, which must outlive it. The caller frees. */
 struct block_decoder *block_decoder_copy(const struct block_decoder *d);
 /* The table of lines, lent until the decoder is freed. */

@@ -28,7 +28,8 @@ const char trace_schema_sql[] =
     " PRIMARY KEY (block, file, line)) WITHOUT ROWID;"
     /* From a line to the blocks that enter it. A line that only stands on the stack has none. */
     "CREATE INDEX lines_by_place ON lines (file, line, block) WHERE entries IS NOT "
-    "0;" TRACE_FUNCTIONS_SQL "CREATE TABLE waits (block INTEGER NOT NULL REFERENCES blocks,"
+    "0;" TRACE_FUNCTIONS_SQL TRACE_SHARED_LINES_SQL
+    "CREATE TABLE waits (block INTEGER NOT NULL REFERENCES blocks,"
     " file INTEGER NOT NULL, line INTEGER NOT NULL, reason INTEGER NOT NULL,"
     " native INTEGER NOT NULL, state INTEGER NOT NULL, idle INTEGER NOT NULL,"
     " n INTEGER NOT NULL, total_ns INTEGER NOT NULL, longest_ns INTEGER NOT NULL,"

@@ -19,12 +19,20 @@
 
 /* All tables and indexes. */
 extern const char trace_schema_sql[];
-/* A table among them that traces of earlier programs lack. */
+/* Tables among them that traces of earlier programs lack. */
 #define TRACE_FUNCTIONS_SQL                                                               \
 	"CREATE TABLE functions (block INTEGER NOT NULL REFERENCES blocks,"               \
 	" code INTEGER NOT NULL REFERENCES code, calls INTEGER NOT NULL,"                 \
 	" self_ns INTEGER NOT NULL, total_ns INTEGER NOT NULL, wait_ns INTEGER NOT NULL," \
 	" ready_ns INTEGER NOT NULL, gil_ns INTEGER NOT NULL, PRIMARY KEY (block, code))" \
+	" WITHOUT ROWID;"
+#define TRACE_SHARED_LINES_SQL                                                                  \
+	"CREATE TABLE shared_lines (block INTEGER NOT NULL REFERENCES blocks,"                  \
+	" file INTEGER NOT NULL REFERENCES files, line INTEGER NOT NULL,"                       \
+	" code INTEGER NOT NULL REFERENCES code, visits INTEGER NOT NULL,"                      \
+	" self_ns INTEGER NOT NULL, total_ns INTEGER NOT NULL, wait_ns INTEGER NOT NULL,"       \
+	" ready_ns INTEGER NOT NULL, gil_ns INTEGER NOT NULL, PRIMARY KEY (block, file, line, " \
+	"code))"                                                                                \
 	" WITHOUT ROWID;"
 
 /* Why time was not observed. Stored by number: append only. */

@@ -8,8 +8,10 @@
 #include "common/cleanup.h"
 #include "common/xalloc.h"
 #include "reader/analyse.h"
+#include "reader/function_lines.h"
 #include "reader/selection.h"
 #include "reader/trace_seek.h"
+#include "reader/walk.h"
 
 struct analysis_row *analysis_rows_get(struct analysis_rows *r, uint32_t file, int32_t line,
 				       uint32_t code)
@@ -50,64 +52,74 @@ struct interval {
 	const struct analysis *a;
 	struct line_sums *sums;	    /* by line, or */
 	struct analysis_rows *rows; /* by function */
+	bool is_of_functions;	    /* lines, but only those of functions that were asked for */
 	int64_t from_block;	    /* those before have no index */
 	uint64_t observed_ns;
 	int64_t *whole; /* blocks that lie inside */
 	size_t n_whole, cap_whole;
+	/* Of the thread at hand, what a walk is still to find; neighbouring blocks together. */
+	bool has_range;
+	struct walk_range range;
 };
-
-/* What a walk finds from start_ns to end_ns of one thread. */
-static int walk_part(const struct row_walk *what, uint16_t thread, uint64_t start_ns,
-		     uint64_t end_ns, struct analysis_rows *ret)
-{
-	const struct selection part = {
-	    .since_ns = start_ns,
-	    .until_ns = end_ns,
-	    .threads = &thread,
-	    .n_threads = 1,
-	};
-
-	return analysis_walk(what, &part, ret);
-}
 
 static uint64_t less(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;
 }
 
-static void add_sums(struct trace_line *to, const struct trace_line *l)
+static void take_part(struct interval *in, const struct analysis_rows *part)
 {
-	to->visits += l->visits;
-	to->self_ns += l->self_ns;
-	to->total_ns += l->total_ns;
-	to->wait_ns += l->wait_ns;
-	to->ready_ns += l->ready_ns;
-	to->gil_ns += l->gil_ns;
+	for (size_t i = 0; i < part->n; i++) {
+		const struct trace_line *l = &part->rows[i].sum;
+
+		trace_line_add(
+		    in->rows
+			? &analysis_rows_get(in->rows, l->file, l->line, part->rows[i].code)->sum
+			: line_sums_get(in->sums, l->file, l->line),
+		    l);
+	}
+	in->observed_ns += part->observed_ns;
 }
 
-static int add_partial_block(struct interval *in, const struct block_row *b, uint64_t start_ns,
-			     uint64_t end_ns)
+static int decode_range(struct interval *in)
 {
 	const struct row_walk what = {
 	    .a = in->a,
 	    .by_function = in->rows,
-	    .is_filtered = in->rows,
+	    .is_filtered = in->rows || in->is_of_functions,
 	};
 	struct analysis_rows part = {0};
-	int r = walk_part(&what, b->thread, start_ns, end_ns, &part);
+	int r;
 
-	for (size_t i = 0; i < part.n; i++) {
-		const struct trace_line *l = &part.rows[i].sum;
-
-		add_sums(
-		    in->rows
-			? &analysis_rows_get(in->rows, l->file, l->line, part.rows[i].code)->sum
-			: line_sums_get(in->sums, l->file, l->line),
-		    l);
-	}
-	in->observed_ns += part.observed_ns;
+	if (!in->has_range)
+		return 0;
+	in->has_range = false;
+	r = analysis_walk(&what, &in->range, &part);
+	take_part(in, &part);
 	analysis_rows_done(&part);
 	return r;
+}
+
+static void add_to_range(struct interval *in, const struct block_row *b, uint64_t start_ns,
+			 uint64_t end_ns)
+{
+	if (!in->has_range)
+		in->range = (struct walk_range){.first = *b, .since_ns = start_ns};
+	in->range.last = b->id;
+	in->range.until_ns = end_ns;
+	in->has_range = true;
+}
+
+/* Returns 1; 0 when a walk has to; or a negative errno. */
+static int add_whole(struct interval *in, const struct block_row *b)
+{
+	if (b->id < in->from_block)
+		return 0;
+	if (in->is_of_functions)
+		return function_lines_add(in->a, b->id, in->sums);
+	in->whole = xgrow(in->whole, &in->cap_whole, in->n_whole + 1, sizeof(*in->whole));
+	in->whole[in->n_whole++] = b->id;
+	return 1;
 }
 
 static int add_block(struct interval *in, const struct block_row *b)
@@ -118,11 +130,12 @@ static int add_block(struct interval *in, const struct block_row *b)
 
 	if (start_ns > end_ns || (start_ns == end_ns && b->first_ns < b->last_ns))
 		return 0;
-	if (start_ns != b->first_ns || end_ns != b->last_ns || b->id < in->from_block)
-		return add_partial_block(in, b, start_ns, end_ns);
-	in->whole = xgrow(in->whole, &in->cap_whole, in->n_whole + 1, sizeof(*in->whole));
-	in->whole[in->n_whole++] = b->id;
-	in->observed_ns += end_ns - start_ns;
+	if (start_ns == b->first_ns && end_ns == b->last_ns && add_whole(in, b) == 1) {
+		in->observed_ns += end_ns - start_ns;
+		return decode_range(in);
+	}
+	/* Where the block can't be read, the walk says so. */
+	add_to_range(in, b, start_ns, end_ns);
 	return 0;
 }
 
@@ -138,6 +151,7 @@ static int add_thread(struct interval *in, uint16_t thread)
 		note(&error, add_block(in, &b));
 		r = trace_block_beside(in->a->trace, &b, FORWARDS, &b);
 	}
+	note(&error, decode_range(in));
 	return r < 0 ? r : error;
 }
 
@@ -168,7 +182,7 @@ static void add_function(void *ctx, uint32_t id, const struct trace_line *sum)
 	}
 	if (analysis_filter_has_file(&f->a->filter, file) &&
 	    analysis_filter_has_code(&f->a->filter, function))
-		add_sums(&analysis_rows_get(f->rows, file, line, function)->sum, sum);
+		trace_line_add(&analysis_rows_get(f->rows, file, line, function)->sum, sum);
 }
 
 static int add_functions(const struct analysis *a, int64_t first, int64_t last,
@@ -211,7 +225,12 @@ static int add_interval(struct interval *in)
 
 static int sum_interval(const struct analysis *a, struct line_sums *sums, uint64_t *ret_observed_ns)
 {
-	struct interval in = {.a = a, .sums = sums, .from_block = INT64_MIN};
+	struct interval in = {
+	    .a = a,
+	    .sums = sums,
+	    .is_of_functions = a->filter.has_codes,
+	    .from_block = INT64_MIN,
+	};
 	int r = add_interval(&in);
 
 	*ret_observed_ns = in.observed_ns;
@@ -277,26 +296,30 @@ static void drop_empty(struct analysis_rows *rows)
 	hash_index_done(&rows->index);
 }
 
-/* By line, or by a walk over all of it. */
 static int sum_lines(const struct analysis *a, struct analysis_rows *ret, uint64_t *ret_observed_ns)
 {
 	struct line_sums sums = {0};
+	bool is_simple = a->selection->is_whole && !a->filter.has_codes;
+	int error = is_simple ? sum_whole(a, &sums, ret_observed_ns)
+			      : sum_interval(a, &sums, ret_observed_ns);
+
+	take_lines(a, &sums, ret);
+	line_sums_done(&sums);
+	return error;
+}
+
+static int walk_all(const struct analysis *a, struct analysis_rows *ret, uint64_t *ret_observed_ns)
+{
 	const struct row_walk what = {
 	    .a = a,
 	    .by_function = a->by_function,
 	    .with_durations = a->with_percentiles,
 	    .is_filtered = true,
 	};
-	int error = 0;
+	int r = analysis_walk(&what, NULL, ret);
 
-	note(&error, a->selection->is_whole ? sum_whole(a, &sums, ret_observed_ns)
-					    : sum_interval(a, &sums, ret_observed_ns));
-	if (a->by_function || a->with_percentiles || a->filter.has_codes)
-		note(&error, analysis_walk(&what, a->selection, ret));
-	else
-		take_lines(a, &sums, ret);
-	line_sums_done(&sums);
-	return error;
+	*ret_observed_ns = ret->observed_ns;
+	return r;
 }
 
 int analysis_sum(const struct analysis *a, struct analysis_rows *ret)
@@ -308,9 +331,12 @@ int analysis_sum(const struct analysis *a, struct analysis_rows *ret)
 	*ret = (struct analysis_rows){0};
 	if (a->by_function && !a->with_percentiles)
 		note(&error, trace_functions_from(a->trace, &functions_from));
-	note(&error, functions_from < INT64_MAX
-			 ? sum_functions(a, functions_from, ret, &observed_ns)
-			 : sum_lines(a, ret, &observed_ns));
+	if (functions_from < INT64_MAX)
+		note(&error, sum_functions(a, functions_from, ret, &observed_ns));
+	else if (a->by_function || a->with_percentiles)
+		note(&error, walk_all(a, ret, &observed_ns));
+	else
+		note(&error, sum_lines(a, ret, &observed_ns));
 	drop_empty(ret);
 	note(&error, analysis_alive_ns(a, &alive_ns));
 	ret->observed_ns = observed_ns;

@@ -16,8 +16,7 @@
 #include "reader/trace_lines.h"
 
 struct analysis;
-struct selection;
-struct trace;
+struct walk_range;
 
 struct analysis_row {
 	/*
@@ -59,8 +58,11 @@ struct row_walk {
 	bool is_filtered; /* by the filter's functions and files */
 };
 
-/* Add what a walk over a part of the trace finds. The same errors. */
-int analysis_walk(const struct row_walk *what, const struct selection *s,
+/*
+ * Add what a walk finds. The same errors.
+ * @range  NULL: all that is selected
+ */
+int analysis_walk(const struct row_walk *what, const struct walk_range *range,
 		  struct analysis_rows *ret);
 
 #endif

@@ -196,7 +196,8 @@ static int on_gap(void *ctx, uint64_t start_ns, uint64_t end_ns)
 	return 0;
 }
 
-int analysis_walk(const struct row_walk *what, const struct selection *s, struct analysis_rows *ret)
+int analysis_walk(const struct row_walk *what, const struct walk_range *range,
+		  struct analysis_rows *ret)
 {
 	static const struct walk_calls calls = {
 	    .on_thread = on_thread,
@@ -205,7 +206,8 @@ int analysis_walk(const struct row_walk *what, const struct selection *s, struct
 	    .on_gap = on_gap,
 	};
 	struct walker w = {.what = what, .rows = ret};
-	int r = walk_trace(what->a->trace, s, &calls, &w, NULL);
+	int r = range ? walk_part(what->a->trace, range, &calls, &w)
+		      : walk_trace(what->a->trace, what->a->selection, &calls, &w, NULL);
 
 	free(w.slots);
 	free(w.places);

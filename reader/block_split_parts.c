@@ -15,37 +15,50 @@
 #include "reader/trace.h"
 #include "reader/trace_lines.h"
 
-uint32_t block_split_part(struct block_split *s, uint32_t file, int32_t line, uint32_t function)
+static uint32_t part_hash(uint32_t whole, uint32_t function)
 {
-	uint32_t whole = block_split_line(s, file, line),
-		 hash = hash_fold(hash_mix(whole, function));
-	struct split_line *l;
+	return hash_fold(hash_mix(whole, function));
+}
 
-	if (whole == SPLIT_NO_LINE)
+/* The part of a line that is of a function, or SPLIT_NO_LINE. */
+static uint32_t find_part(const struct block_split *s, uint32_t whole, uint32_t function)
+{
+	if (whole == SPLIT_NO_LINE ||
+	    (s->lines[whole].n_parts && s->lines[whole].function == function))
 		return whole;
-	l = &s->lines[whole];
-	if (!l->n_parts) {
-		l->n_parts = 1;
-		l->function = function;
-	}
-	if (l->function == function)
-		return whole;
-	HASH_INDEX_FOR_EACH(&s->part_index, hash, at, id)
+	if (s->n_parts == s->n_lines)
+		return SPLIT_NO_LINE;
+	HASH_INDEX_FOR_EACH(&s->part_index, part_hash(whole, function), at, id)
 	{
 		if (s->lines[id].whole == whole && s->lines[id].function == function)
 			return id;
 	}
-	l->n_parts++;
+	return SPLIT_NO_LINE;
+}
+
+uint32_t block_split_part(struct block_split *s, uint32_t file, int32_t line, uint32_t function)
+{
+	uint32_t whole = block_split_line(s, file, line), found = find_part(s, whole, function);
+
+	if (whole == SPLIT_NO_LINE || found != SPLIT_NO_LINE)
+		return found;
+	if (!s->lines[whole].n_parts) {
+		s->lines[whole].n_parts = 1;
+		s->lines[whole].function = function;
+		return whole;
+	}
+	s->lines[whole].n_parts++;
 	s->lines = xgrow(s->lines, &s->cap_lines, s->n_parts + 1, sizeof(*s->lines));
 	s->lines[s->n_parts] =
 	    (struct split_line){.whole = whole, .by = whole, .function = function};
-	hash_index_add(&s->part_index, hash, (uint32_t)s->n_parts);
+	hash_index_add(&s->part_index, part_hash(whole, function), (uint32_t)s->n_parts);
 	return (uint32_t)s->n_parts++;
 }
 
-/* How long a part was listed as what. */
+/* How long a part was listed as what; and what the trace has of it, all zeros: nothing. */
 struct part_times {
 	uint64_t ns[N_SPLIT_KINDS];
+	uint64_t told_self_ns, told_wait_ns, told_ready_ns;
 };
 
 static void add_stretch(struct block_split *s, const struct block_row *row, uint64_t start_ns,
@@ -113,6 +126,8 @@ static int look_ahead(struct block_split *s, const struct block_row *row,
 
 struct function_sums {
 	struct trace *trace;
+	const struct block_split *split;
+	struct part_times *times;
 	struct line_sums sums; /* with the function for a file */
 	uint64_t off_ns;
 };
@@ -125,6 +140,21 @@ static void on_function(void *ctx, uint32_t id, const struct trace_line *sum)
 
 	l->wait_ns += sum->wait_ns;
 	l->ready_ns += sum->ready_ns;
+	f->off_ns |= sum->wait_ns | sum->ready_ns;
+}
+
+static void on_shared(void *ctx, uint32_t id, const struct trace_line *sum)
+{
+	struct function_sums *f = ctx;
+	const struct trace_code *code = trace_get_code(f->trace, id);
+	uint32_t part = find_part(f->split, block_split_line(f->split, sum->file, sum->line),
+				  code ? code->function : 0);
+
+	if (part == SPLIT_NO_LINE)
+		return;
+	f->times[part].told_self_ns += sum->self_ns;
+	f->times[part].told_wait_ns += sum->wait_ns;
+	f->times[part].told_ready_ns += sum->ready_ns;
 	f->off_ns |= sum->wait_ns | sum->ready_ns;
 }
 
@@ -177,14 +207,50 @@ static void mark_exact(const struct block_split *s, const struct part_times *tim
 		    s->lines[i].n_parts > 1 && self_ns[i] == split_sum_ns(s->lines[i].wanted_ns);
 }
 
+/*
+ * Lines of which the trace tells what each part took. Where what it tells of the parts is not what
+ * it tells of the line, or not what events have, it is not from a recorder.
+ */
+static void mark_told(const struct block_split *s, const struct part_times *times, bool *is_told)
+{
+	auto_free struct part_times *sums = xcalloc(s->n_lines + 1, sizeof(*sums));
+
+	for (size_t i = 0; i < s->n_lines; i++)
+		is_told[i] = true;
+	for (size_t i = 0; i < s->n_parts; i++) {
+		const struct part_times *t = &times[i];
+		uint32_t whole = s->lines[i].whole;
+
+		if (t->told_self_ns != split_sum_ns(t->ns) || t->told_wait_ns > t->told_self_ns ||
+		    t->told_ready_ns > t->told_self_ns - t->told_wait_ns)
+			is_told[whole] = false;
+		sums[whole].told_wait_ns += t->told_wait_ns;
+		sums[whole].told_ready_ns += t->told_ready_ns;
+	}
+	for (size_t i = 0; i < s->n_lines; i++)
+		is_told[i] = is_told[i] &&
+			     sums[i].told_wait_ns == s->lines[i].wanted_ns[SPLIT_WAITING] &&
+			     sums[i].told_ready_ns == s->lines[i].wanted_ns[SPLIT_READY];
+}
+
+static void set_wanted(struct split_line *part, const struct part_times *times, uint64_t wait_ns,
+		       uint64_t ready_ns)
+{
+	part->wanted_ns[SPLIT_WAITING] = wait_ns;
+	part->wanted_ns[SPLIT_READY] = ready_ns;
+	part->wanted_ns[SPLIT_ON_CPU] = split_sum_ns(times->ns) - wait_ns - ready_ns;
+}
+
 static void split_parts(struct block_split *s, struct function_sums *f,
 			const struct part_times *times)
 {
 	auto_free struct split_share *shares = xcalloc(s->n_parts + 1, sizeof(*shares));
 	auto_free uint64_t *wait_ns = xcalloc(s->n_parts + 1, sizeof(*wait_ns));
 	auto_free bool *is_exact = xcalloc(s->n_lines + 1, sizeof(*is_exact));
+	auto_free bool *is_told = xcalloc(s->n_lines + 1, sizeof(*is_told));
 
 	mark_exact(s, times, is_exact);
+	mark_told(s, times, is_told);
 	number_functions(s, shares, f);
 	find_shares(s, SPLIT_WAITING, f, times, shares);
 	for (size_t i = 0; i < s->n_parts; i++)
@@ -196,10 +262,9 @@ static void split_parts(struct block_split *s, struct function_sums *f,
 		if (!is_exact[part->whole])
 			continue;
 		part->by = (uint32_t)i;
-		part->wanted_ns[SPLIT_WAITING] = wait_ns[i];
-		part->wanted_ns[SPLIT_READY] = shares[i].found;
-		part->wanted_ns[SPLIT_ON_CPU] =
-		    split_sum_ns(times[i].ns) - wait_ns[i] - shares[i].found;
+		set_wanted(part, &times[i],
+			   is_told[part->whole] ? times[i].told_wait_ns : wait_ns[i],
+			   is_told[part->whole] ? times[i].told_ready_ns : shares[i].found);
 		for (int k = 0; k < N_SPLIT_KINDS; k++)
 			part->of[k] = (struct source){.listed_ns = times[i].ns[k]};
 		split_line_plan(part);
@@ -209,12 +274,13 @@ static void split_parts(struct block_split *s, struct function_sums *f,
 void block_split_tell_apart(struct block_split *s, struct trace *t, const struct block_row *row,
 			    const struct block_decoder *d, const uint32_t *parts)
 {
-	struct function_sums f = {.trace = t};
 	auto_free struct part_times *times = NULL;
+	struct function_sums f = {.trace = t, .split = s};
 
 	if (s->n_parts == s->n_lines)
 		return;
-	times = xcalloc(s->n_parts + 1, sizeof(*times));
+	f.times = times = xcalloc(s->n_parts + 1, sizeof(*times));
+	trace_each_shared(t, row->id, on_shared, &f);
 	/* All zeros: earlier programs wrote no such rows. */
 	if (trace_each_function(t, row->id, row->id, on_function, &f) == 0 && f.off_ns &&
 	    look_ahead(s, row, d, parts, times) == 0)

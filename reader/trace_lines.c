@@ -2,9 +2,12 @@
 /* Queries on the indexes of lines and functions; see reader/trace_lines.h. */
 #include "reader/trace_lines.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "common/block_codec.h"
+#include "common/cleanup.h"
 #include "common/trace_schema.h"
 #include "common/xalloc.h"
 #include "reader/trace_private.h"
@@ -31,6 +34,16 @@ struct trace_line *line_sums_get(struct line_sums *sums, uint32_t file, int32_t 
 	sums->lines[sums->n] = (struct trace_line){.file = file, .line = line};
 	hash_index_add(&sums->index, hash_fold(hash_mix(file, (uint32_t)line)), (uint32_t)sums->n);
 	return &sums->lines[sums->n++];
+}
+
+void trace_line_add(struct trace_line *to, const struct trace_line *l)
+{
+	to->visits += l->visits;
+	to->self_ns += l->self_ns;
+	to->total_ns += l->total_ns;
+	to->wait_ns += l->wait_ns;
+	to->ready_ns += l->ready_ns;
+	to->gil_ns += l->gil_ns;
 }
 
 struct trace_line *line_sums_steal(struct line_sums *sums, size_t *ret_n)
@@ -136,6 +149,43 @@ int trace_add_block_lines(struct trace *t, int64_t first, int64_t last, struct l
 			     add_gil_rows, sums);
 }
 
+static int open_data(struct trace *t, int64_t id)
+{
+	int code = t->block_data
+		       ? sqlite3_blob_reopen(t->block_data, id)
+		       : sqlite3_blob_open(t->db, "main", "blocks", "data", id, 0, &t->block_data);
+
+	if (code == SQLITE_OK)
+		return 0;
+	sqlite3_blob_close(t->block_data);
+	t->block_data = NULL;
+	return code == SQLITE_ERROR ? -EBADMSG : trace_error(t, code);
+}
+
+int trace_block_lines(struct trace *t, int64_t id, struct block_line **ret, uint32_t *ret_n)
+{
+	uint8_t header[BLOCK_HEADER_MAX];
+	auto_free uint8_t *data = NULL;
+	uint64_t end;
+	int r = open_data(t, id), len, code;
+
+	if (r < 0)
+		return r;
+	len = sqlite3_blob_bytes(t->block_data);
+	code = sqlite3_blob_read(t->block_data, header,
+				 len < BLOCK_HEADER_MAX ? len : BLOCK_HEADER_MAX, 0);
+	if (code != SQLITE_OK)
+		return trace_error(t, code);
+	end = block_tables_end(header, len < BLOCK_HEADER_MAX ? (size_t)len : BLOCK_HEADER_MAX);
+	if (end == 0 || end > (uint64_t)len)
+		return -EBADMSG;
+	data = xmalloc(end);
+	code = sqlite3_blob_read(t->block_data, data, (int)end, 0);
+	if (code != SQLITE_OK)
+		return trace_error(t, code);
+	return block_read_lines(t->unpacker, data, end, ret, ret_n);
+}
+
 int trace_sum_lines(struct trace *t, struct trace_line **ret, size_t *ret_n)
 {
 	struct line_sums sums = {0};
@@ -205,5 +255,37 @@ int trace_each_function(struct trace *t, int64_t first, int64_t last,
 
 		on_function(ctx, (uint32_t)sqlite3_column_int64(st, 0), &sum);
 	}
+	return r;
+}
+
+#define SHARED_COLUMNS                                                                  \
+	"SELECT code, file, line, visits, self_ns, total_ns, wait_ns, ready_ns, gil_ns" \
+	" FROM shared_lines WHERE block = ?"
+
+int trace_each_shared(struct trace *t, int64_t block,
+		      void (*on_part)(void *ctx, uint32_t code, const struct trace_line *sum),
+		      void *ctx)
+{
+	int r;
+
+	/* There is no such table. */
+	if (!t->block_shared && trace_prepare(t, SHARED_COLUMNS, &t->block_shared) < 0)
+		return 0;
+	sqlite3_bind_int64(t->block_shared, 1, block);
+	while ((r = trace_next_row(t, t->block_shared)) == 1) {
+		const struct trace_line sum = {
+		    .file = (uint32_t)sqlite3_column_int64(t->block_shared, 1),
+		    .line = sqlite3_column_int(t->block_shared, 2),
+		    .visits = trace_column_u64(t->block_shared, 3),
+		    .self_ns = trace_column_u64(t->block_shared, 4),
+		    .total_ns = trace_column_u64(t->block_shared, 5),
+		    .wait_ns = trace_column_u64(t->block_shared, 6),
+		    .ready_ns = trace_column_u64(t->block_shared, 7),
+		    .gil_ns = trace_column_u64(t->block_shared, 8),
+		};
+
+		on_part(ctx, (uint32_t)sqlite3_column_int64(t->block_shared, 0), &sum);
+	}
+	sqlite3_reset(t->block_shared);
 	return r;
 }

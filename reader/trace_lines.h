@@ -15,6 +15,8 @@
 /* The kind of the waits for an interpreter's lock, as in trace_reason. */
 #define TRACE_KIND_GIL "gil"
 
+struct block_line;
+
 /* The lines summed up so far, each once; all zeros: none. */
 struct line_sums {
 	struct trace_line *lines; /* in no order */
@@ -26,6 +28,8 @@ struct line_sums {
 struct trace_line *line_sums_get(struct line_sums *sums, uint32_t file, int32_t line);
 /* The same, but NULL when there is none. */
 struct trace_line *line_sums_find(const struct line_sums *sums, uint32_t file, int32_t line);
+/* Add what one took to another. */
+void trace_line_add(struct trace_line *to, const struct trace_line *l);
 /* The lines alone, malloc()ed, the caller's. The sums are empty then. */
 struct trace_line *line_sums_steal(struct line_sums *sums, size_t *ret_n);
 void line_sums_done(struct line_sums *sums);
@@ -34,6 +38,11 @@ void line_sums_done(struct line_sums *sums);
 int trace_add_lines(struct trace *t, struct line_sums *sums);
 /* The same of the blocks with these ids, the last one among them. */
 int trace_add_block_lines(struct trace *t, int64_t first, int64_t last, struct line_sums *sums);
+/*
+ * The lines that a block's events are on, by code object. Reads no more of it than it must. The
+ * caller frees.
+ */
+int trace_block_lines(struct trace *t, int64_t id, struct block_line **ret, uint32_t *ret_n);
 
 /*
  * From which block on the trace has an index of functions: INT64_MIN when it is there for all of
@@ -48,5 +57,13 @@ int trace_functions_from(struct trace *t, int64_t *ret_block);
 int trace_each_function(struct trace *t, int64_t first, int64_t last,
 			void (*on_function)(void *ctx, uint32_t code, const struct trace_line *sum),
 			void *ctx);
+/*
+ * Call on_part for what each of several functions took on a line that they share in a block. A
+ * trace of an earlier program has no such rows, as has one that was gone on with of some blocks.
+ * @code  any code object of the function
+ */
+int trace_each_shared(struct trace *t, int64_t block,
+		      void (*on_part)(void *ctx, uint32_t code, const struct trace_line *sum),
+		      void *ctx);
 
 #endif

@@ -24,6 +24,8 @@ void trace_free(struct trace *t)
 		sqlite3_finalize(t->seeks[i]);
 	sqlite3_finalize(t->block_lines);
 	sqlite3_finalize(t->block_gil);
+	sqlite3_finalize(t->block_shared);
+	sqlite3_blob_close(t->block_data);
 	unpacker_free(t->unpacker);
 	sqlite3_close(t->db);
 	free(t->path);
@@ -277,6 +279,8 @@ void trace_release(struct trace *t)
 {
 	for (size_t i = 0; i < TRACE_N_SEEKS; i++)
 		sqlite3_reset(t->seeks[i]);
+	sqlite3_blob_close(t->block_data);
+	t->block_data = NULL;
 	if (!sqlite3_get_autocommit(t->db))
 		sqlite3_exec(t->db, "COMMIT", NULL, NULL, NULL);
 }

@@ -28,8 +28,9 @@ struct trace {
 	struct trace_wait_texts *wait_texts; /* NULL: not loaded yet */
 	int data_version;		     /* as of the last refresh, 0: none yet */
 	sqlite3_stmt *seeks[TRACE_N_SEEKS];
-	sqlite3_stmt *block_lines, *block_gil; /* of trace_lines.c, likewise */
-	int provenance_known, has_provenance;  /* bool: looked up at its first use */
+	sqlite3_stmt *block_lines, *block_gil, *block_shared; /* of trace_lines.c, likewise */
+	sqlite3_blob *block_data;			      /* NULL, or that of some block */
+	int provenance_known, has_provenance;		      /* bool: looked up at its first use */
 };
 
 void trace_free(struct trace *t);

@@ -56,6 +56,8 @@ struct walk {
 	/* Of the thread at hand. */
 	uint64_t at_ns;	 /* all before is told, or part of the stretch */
 	uint64_t end_ns; /* of the interval */
+	int64_t last;	 /* its last block, when has_last */
+	bool has_last;
 	struct stack stack;
 	struct stretch stretch;
 	/* Of the block at hand. */
@@ -458,10 +460,13 @@ static int walk_blocks(struct walk *w, struct block_row *row, int found)
 {
 	int r = 0;
 
-	while (found == 1 && r == 0 && row->first_ns < w->end_ns) {
+	while (found == 1 && r == 0 &&
+	       (row->first_ns < w->end_ns || (w->has_last && row->first_ns == w->end_ns))) {
 		if (row->last_ns > w->at_ns ||
 		    (row->last_ns == w->at_ns && row->first_ns == w->at_ns))
 			r = walk_block(w, row);
+		if (w->has_last && row->id == w->last)
+			break;
 		if (r == 0)
 			found = trace_block_beside(w->trace, row, FORWARDS, row);
 	}
@@ -470,10 +475,29 @@ static int walk_blocks(struct walk *w, struct block_row *row, int found)
 	return r;
 }
 
+/* @alive_until_ns  of the thread: what is then missing is a gap */
+static int walk_from(struct walk *w, const struct trace_thread *thread, struct block_row *row,
+		     int found, uint64_t alive_until_ns)
+{
+	int r = 0;
+
+	w->stack.depth = 0;
+	w->stretch.what = NOTHING;
+	if (w->calls->on_thread)
+		r = told(w, w->calls->on_thread(w->ctx, w, thread));
+	if (r == 0)
+		r = walk_blocks(w, row, found);
+	if (r == 0)
+		r = pass_gap(w, alive_until_ns);
+	if (r == 0 && w->stack.depth)
+		r = change(w, w->stack.depth, NULL, 0);
+	return r < 0 ? r : tell_stretch(w);
+}
+
 static int walk_thread(struct walk *w, const struct selection *s, const struct trace_thread *thread)
 {
 	struct block_row row = {0};
-	int found = first_block(w->trace, s, thread->id, &row), r = 0;
+	int found = first_block(w->trace, s, thread->id, &row);
 	uint64_t start_ns = thread->first_ns,
 		 end_ns = thread->last_ns ? thread->last_ns : UINT64_MAX;
 
@@ -485,17 +509,7 @@ static int walk_thread(struct walk *w, const struct selection *s, const struct t
 		return 0;
 	w->at_ns = start_ns > s->since_ns ? start_ns : s->since_ns;
 	w->end_ns = s->until_ns;
-	w->stack.depth = 0;
-	w->stretch.what = NOTHING;
-	if (w->calls->on_thread)
-		r = told(w, w->calls->on_thread(w->ctx, w, thread));
-	if (r == 0)
-		r = walk_blocks(w, &row, found);
-	if (r == 0)
-		r = pass_gap(w, least(end_ns, s->until_ns));
-	if (r == 0 && w->stack.depth)
-		r = change(w, w->stack.depth, NULL, 0);
-	return r < 0 ? r : tell_stretch(w);
+	return walk_from(w, thread, &row, found, least(end_ns, s->until_ns));
 }
 
 static int walk_threads(struct walk *w, const struct selection *s)
@@ -511,35 +525,62 @@ static int walk_threads(struct walk *w, const struct selection *s)
 		if (selection_has(s, threads[i].id))
 			r = walk_thread(w, s, &threads[i]);
 	}
+	return r;
+}
+
+static void walk_init(struct walk *w, struct trace *t, const struct walk_calls *calls, void *ctx)
+{
+	int r = trace_has_edges(t);
+
+	*w = (struct walk){
+	    .trace = t,
+	    .calls = calls,
+	    .ctx = ctx,
+	    .is_damaged = r < 0,
+	    .running = r == 1 ? ACTIVITY_ON_CPU : ACTIVITY_UNKNOWN,
+	    .places = place_table_new(t),
+	};
+}
+
+/* Returns what the walk returns. */
+static int walk_done(struct walk *w, int r)
+{
+	place_table_free(w->places);
+	provenance_runs_done(&w->provenance);
+	free(w->stack.places);
+	free(w->entry.places);
+	free(w->place_of);
+	free(w->pool_places);
+	block_split_done(&w->split);
+	free(w->part_of);
+	free(w->part_of_place);
 	return r < 0 ? r : w->is_damaged ? -EBADMSG : 0;
 }
 
 int walk_trace(struct trace *t, const struct selection *s, const struct walk_calls *calls,
 	       void *ctx, struct walk_totals *ret)
 {
-	struct walk w = {
-	    .trace = t,
-	    .calls = calls,
-	    .ctx = ctx,
-	    .running = ACTIVITY_UNKNOWN,
-	};
-	int r = trace_has_edges(t);
+	struct walk w;
+	int r;
 
-	if (r == 1)
-		w.running = ACTIVITY_ON_CPU;
-	w.is_damaged = r < 0;
-	w.places = place_table_new(t);
+	walk_init(&w, t, calls, ctx);
 	r = walk_threads(&w, s);
 	if (ret)
 		*ret = w.totals;
-	place_table_free(w.places);
-	provenance_runs_done(&w.provenance);
-	free(w.stack.places);
-	free(w.entry.places);
-	free(w.place_of);
-	free(w.pool_places);
-	block_split_done(&w.split);
-	free(w.part_of);
-	free(w.part_of_place);
-	return r;
+	return walk_done(&w, r);
+}
+
+int walk_part(struct trace *t, const struct walk_range *range, const struct walk_calls *calls,
+	      void *ctx)
+{
+	const struct trace_thread thread = {.id = range->first.thread};
+	struct block_row row = range->first;
+	struct walk w;
+
+	walk_init(&w, t, calls, ctx);
+	w.at_ns = range->since_ns;
+	w.end_ns = range->until_ns;
+	w.last = range->last;
+	w.has_last = true;
+	return walk_done(&w, walk_from(&w, &thread, &row, 1, 0));
 }

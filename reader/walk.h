@@ -76,6 +76,21 @@ struct walk_totals {
 int walk_trace(struct trace *t, const struct selection *s, const struct walk_calls *calls,
 	       void *ctx, struct walk_totals *ret);
 
+/* Neighbouring blocks of one thread. */
+struct walk_range {
+	struct block_row first;
+	int64_t last; /* its id */
+	/* From within the first one to within the last one, or all of them. */
+	uint64_t since_ns, until_ns;
+};
+
+/*
+ * Walk over no more than these blocks, also those that have no length. on_thread gets nothing but
+ * the thread's number. The same errors.
+ */
+int walk_part(struct trace *t, const struct walk_range *range, const struct walk_calls *calls,
+	      void *ctx);
+
 /* Valid while the walk lasts; ids count from 0, in the order in which they first appear. */
 const struct walk_place *walk_place(const struct walk *w, uint32_t id);
 size_t walk_n_places(const struct walk *w);

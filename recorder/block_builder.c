@@ -21,6 +21,7 @@ struct presence {
 struct source_line {
 	struct line_totals totals; /* without times */
 	struct presence presence;
+	uint32_t n_parts, first_part;
 };
 
 /* Has one or more code objects. */
@@ -30,9 +31,16 @@ struct function {
 	struct presence presence;
 };
 
+/* What a function has of a source line; not kept as long as it is the only one there. */
+struct part {
+	uint32_t source, function; /* their numbers */
+	uint64_t visits;
+	struct presence presence;
+};
+
 /* An encoder line: what is on top of the stack is just one of them, so times are added up here. */
 struct code_line {
-	uint32_t source, function; /* numbers of what it is a part of */
+	uint32_t source, function, part; /* numbers of what it belongs to */
 	uint64_t self_ns, wait_ns, ready_ns, gil_ns;
 };
 
@@ -51,6 +59,9 @@ struct block_builder {
 	struct function *functions;
 	size_t n_functions, cap_functions;
 	struct hash_index function_index;
+	struct part *parts;
+	size_t n_parts, cap_parts;
+	struct hash_index part_index;
 	struct block_waits waits;
 	struct provenance_runs provenance;
 	uint32_t n_of[N_PROVENANCES]; /* events */
@@ -68,6 +79,8 @@ void block_builder_free(struct block_builder *b)
 	hash_index_done(&b->source_index);
 	free(b->functions);
 	hash_index_done(&b->function_index);
+	free(b->parts);
+	hash_index_done(&b->part_index);
 	block_waits_done(&b->waits);
 	provenance_runs_done(&b->provenance);
 	free(b);
@@ -106,6 +119,36 @@ static uint32_t find_function(struct block_builder *b, uint32_t function)
 	return (uint32_t)b->n_functions++;
 }
 
+/* All so far was of the first one. */
+static void add_part(struct block_builder *b, struct source_line *s)
+{
+	struct part *first = &b->parts[s->first_part];
+
+	if (s->n_parts == 0)
+		s->first_part = (uint32_t)b->n_parts;
+	if (s->n_parts == 1) {
+		first->visits = s->totals.visits;
+		first->presence = s->presence;
+	}
+	s->n_parts++;
+}
+
+static uint32_t find_part(struct block_builder *b, uint32_t source, uint32_t function)
+{
+	uint32_t hash = hash_fold(hash_mix(hash_mix(0, source), function));
+
+	HASH_INDEX_FOR_EACH(&b->part_index, hash, at, id)
+	{
+		if (b->parts[id].source == source && b->parts[id].function == function)
+			return id;
+	}
+	b->parts = xgrow(b->parts, &b->cap_parts, b->n_parts + 1, sizeof(*b->parts));
+	b->parts[b->n_parts] = (struct part){.source = source, .function = function};
+	add_part(b, &b->sources[source]);
+	hash_index_add(&b->part_index, hash, (uint32_t)b->n_parts);
+	return (uint32_t)b->n_parts++;
+}
+
 static struct code_line *line_at(struct block_builder *b, size_t depth)
 {
 	return &b->lines[b->stack[depth]];
@@ -123,37 +166,60 @@ static inline void end(struct presence *p, uint64_t offset_ns)
 		p->total_ns += offset_ns - p->since_ns;
 }
 
+static inline void begin_line(struct block_builder *b, const struct code_line *l,
+			      uint64_t offset_ns)
+{
+	struct source_line *s = &b->sources[l->source];
+
+	begin(&s->presence, offset_ns);
+	if (s->n_parts > 1)
+		begin(&b->parts[l->part].presence, offset_ns);
+}
+
+static inline void end_line(struct block_builder *b, const struct code_line *l, uint64_t offset_ns)
+{
+	struct source_line *s = &b->sources[l->source];
+
+	end(&s->presence, offset_ns);
+	if (s->n_parts > 1)
+		end(&b->parts[l->part].presence, offset_ns);
+}
+
 static uint32_t find_line(struct block_builder *b, const struct stack_frame *f)
 {
 	uint32_t line =
 	    block_encoder_line(b->encoder, (struct block_line){.code = f->code, .line = f->line});
 
 	if (line == b->n_lines) {
+		uint32_t source = find_source(b, f->file, f->line);
+		uint32_t function = find_function(b, f->function);
+
 		b->lines = xgrow(b->lines, &b->cap_lines, line + 1, sizeof(*b->lines));
 		b->lines[b->n_lines++] = (struct code_line){
-		    .source = find_source(b, f->file, f->line),
-		    .function = find_function(b, f->function),
+		    .source = source,
+		    .function = function,
+		    .part = find_part(b, source, function),
 		};
 	}
 	return line;
 }
 
-static void push(struct block_builder *b, uint32_t line, uint64_t offset_ns)
+static inline void push(struct block_builder *b, uint32_t line, uint64_t offset_ns)
 {
 	const struct code_line *l = &b->lines[line];
 
 	if (b->depth == b->cap_stack)
 		b->stack = xgrow(b->stack, &b->cap_stack, b->depth + 1, sizeof(*b->stack));
 	b->stack[b->depth++] = line;
-	begin(&b->sources[l->source].presence, offset_ns);
+	begin_line(b, l, offset_ns);
 	begin(&b->functions[l->function].presence, offset_ns);
 }
 
-static void pop(struct block_builder *b, uint64_t offset_ns)
+static inline void pop(struct block_builder *b, uint64_t offset_ns)
 {
 	const struct code_line *l = line_at(b, --b->depth);
 
-	end(&b->sources[l->source].presence, offset_ns);
+	end_line(b, l, offset_ns);
 	end(&b->functions[l->function].presence, offset_ns);
 }
 
@@ -164,18 +230,25 @@ static bool move(struct block_builder *b, uint32_t line, uint64_t offset_ns)
 
 	if (from->function != to->function)
 		return false;
-	end(&b->sources[from->source].presence, offset_ns);
-	begin(&b->sources[to->source].presence, offset_ns);
+	end_line(b, from, offset_ns);
+	begin_line(b, to, offset_ns);
 	b->stack[b->depth - 1] = line;
 	return true;
 }
 
+static void add_visit(struct block_builder *b, const struct code_line *l)
+{
+	struct source_line *s = &b->sources[l->source];
+
+	s->totals.visits++;
+	if (s->n_parts > 1)
+		b->parts[l->part].visits++;
+}
+
 static void add_entry(struct block_builder *b, uint32_t line)
 {
-	struct line_totals *t = &b->sources[b->lines[line].source].totals;
-
-	t->visits++;
-	t->entries++;
+	b->sources[b->lines[line].source].totals.entries++;
+	add_visit(b, &b->lines[line]);
 }
 
 static void add_self(struct block_builder *b, uint64_t until_ns)
@@ -229,7 +302,7 @@ void block_builder_step(struct block_builder *b, uint64_t time_ns, uint32_t keep
 		b->functions[b->lines[line].function].calls++;
 	}
 	if (n_frames == 0 && b->depth)
-		b->sources[line_at(b, b->depth - 1)->source].totals.visits++;
+		add_visit(b, line_at(b, b->depth - 1));
 	if (b->depth < b->lowest_depth)
 		b->lowest_depth = (uint32_t)b->depth;
 	block_encoder_append(b->encoder, units, top, n_popped, b->stack + keep, n_frames);
@@ -320,6 +393,7 @@ static void add_line(const struct code_line *l, struct finished_block *ret)
 {
 	struct line_totals *source = &ret->lines[l->source];
 	struct function_totals *function = &ret->functions[l->function];
+	struct shared_totals *part = &ret->shared[l->part];
 
 	source->self_ns += l->self_ns;
 	source->wait_ns += l->wait_ns;
@@ -328,6 +402,49 @@ static void add_line(const struct code_line *l, struct finished_block *ret)
 	function->wait_ns += l->wait_ns;
 	function->ready_ns += l->ready_ns;
 	function->gil_ns += l->gil_ns;
+	part->self_ns += l->self_ns;
+	part->wait_ns += l->wait_ns;
+	part->ready_ns += l->ready_ns;
+	part->gil_ns += l->gil_ns;
+}
+
+int shared_totals_compare(const void *a, const void *b)
+{
+	const struct shared_totals *x = a, *y = b;
+
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	return (x->function > y->function) - (x->function < y->function);
+}
+
+/* By part, without the times of code lines. */
+static void list_parts(const struct block_builder *b, uint64_t end_ns, struct finished_block *ret)
+{
+	ret->shared = xreallocarray(NULL, b->n_parts, sizeof(*ret->shared));
+	for (size_t i = 0; i < b->n_parts; i++) {
+		const struct part *p = &b->parts[i];
+		const struct line_totals *line = &b->sources[p->source].totals;
+
+		ret->shared[i] = (struct shared_totals){
+		    .file = line->file,
+		    .line = line->line,
+		    .function = b->functions[p->function].id,
+		    .visits = p->visits,
+		    .total_ns = total_until(&p->presence, end_ns),
+		};
+	}
+}
+
+/* What is the only part of its line is that line. */
+static void keep_shared(const struct block_builder *b, struct finished_block *ret)
+{
+	for (size_t i = 0; i < b->n_parts; i++) {
+		if (b->sources[b->parts[i].source].n_parts > 1)
+			ret->shared[ret->n_shared++] = ret->shared[i];
+	}
+	qsort(ret->shared, ret->n_shared, sizeof(*ret->shared), shared_totals_compare);
 }
 
 /* @rest  what is on top of the stack took since the last event */
@@ -348,11 +465,13 @@ static void encode_totals(const struct block_builder *b, uint64_t end_ns,
 		    .calls = b->functions[i].calls,
 		    .total_ns = total_until(&b->functions[i].presence, end_ns),
 		};
+	list_parts(b, end_ns, ret);
 	for (size_t i = 0; i < b->n_lines; i++)
 		add_line(&b->lines[i], ret);
 	if (b->depth)
 		add_line(rest, ret);
 	/* Their numbers are not needed any more. */
+	keep_shared(b, ret);
 	qsort(ret->lines, ret->n_lines, sizeof(*ret->lines), compare_totals);
 }
 
@@ -366,6 +485,7 @@ static struct code_line rest_of(const struct block_builder *b, uint64_t last_ns,
 		return rest;
 	rest.source = b->lines[b->stack[b->depth - 1]].source;
 	rest.function = b->lines[b->stack[b->depth - 1]].function;
+	rest.part = b->lines[b->stack[b->depth - 1]].part;
 	rest.self_ns = last_ns - b->first_ns - b->last_offset_ns;
 	if (off)
 		add_off(&rest, off, is_listed, off_ns);
@@ -411,6 +531,13 @@ void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struc
 		block_waits_undo(&b->waits, &undo);
 }
 
+void stored_block_done(struct stored_block *s)
+{
+	free(s->lines);
+	free(s->functions);
+	free(s->shared);
+}
+
 void finished_block_done(struct finished_block *f)
 {
 	free(f->data);
@@ -419,9 +546,8 @@ void finished_block_done(struct finished_block *f)
 	free(f->wait_totals);
 	free(f->lines);
 	free(f->functions);
-	if (!f->is_open) {
-		free(f->stored.lines);
-		free(f->stored.functions);
-	}
+	free(f->shared);
+	if (!f->is_open)
+		stored_block_done(&f->stored);
 	*f = (struct finished_block){0};
 }

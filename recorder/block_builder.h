@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One thread's open block: encodes its events and, beside them, adds up what each source line and
- * each function took, for their indexes. Knows nothing of SQLite.
+ * each function took, and each function on a line that it shares, for their indexes. Knows nothing
+ * of SQLite.
  */
 #ifndef RECORDER_BLOCK_BUILDER_H
 #define RECORDER_BLOCK_BUILDER_H
@@ -45,6 +46,20 @@ struct function_totals {
 	uint64_t gil_ns; /* of wait_ns: the listed waits that are known to be for the GIL */
 };
 
+/* What one function took on a line that within one block is of several. */
+struct shared_totals {
+	uint32_t file;
+	int32_t line;
+	uint32_t function;
+	/* As of a line, and of a function. */
+	uint64_t visits;
+	uint64_t self_ns, total_ns;
+	uint64_t wait_ns, ready_ns, gil_ns;
+};
+
+/* By file, line, function; for qsort(). */
+int shared_totals_compare(const void *a, const void *b);
+
 /* What of a block is in the database already. All zeros: nothing. */
 struct stored_block {
 	int64_t row;
@@ -57,13 +72,15 @@ struct stored_block {
 	size_t n_lines;
 	struct function_totals *functions; /* owned; in the order in which they came */
 	size_t n_functions;
+	struct shared_totals *shared; /* owned; by file, line, function */
+	size_t n_shared;
 };
 
 struct finished_block {
 	/* For the caller's use. */
 	uint16_t thread;
 	int is_open;		    /* bool: it will go on */
-	struct stored_block stored; /* lines and functions lent while it is open */
+	struct stored_block stored; /* what it owns is lent while it is open */
 	int64_t row;
 
 	uint64_t first_ns;
@@ -79,6 +96,8 @@ struct finished_block {
 	size_t n_lines;
 	struct function_totals *functions; /* in the order in which they came */
 	size_t n_functions;
+	struct shared_totals *shared; /* by file, line, function */
+	size_t n_shared;
 	uint64_t waits_mark; /* 0: none */
 	size_t n_waits;
 	uint8_t *waits; /* NULL: as it was stored */
@@ -131,5 +150,7 @@ void block_builder_encode(struct block_builder *b, uint64_t last_ns, const struc
 			  struct packer *packer, const struct stored_block *stored,
 			  struct finished_block *ret);
 void finished_block_done(struct finished_block *f);
+/* Frees the indexes. */
+void stored_block_done(struct stored_block *s);
 
 #endif

@@ -144,8 +144,7 @@ static int store_all(struct trace_writer *w, enum flush what)
 /* The open block goes on in its row. */
 static void on_open_block_stored(struct thread *t, struct finished_block *f)
 {
-	free(t->stored.lines);
-	free(t->stored.functions);
+	stored_block_done(&t->stored);
 	t->stored = (struct stored_block){
 	    .row = f->row,
 	    .last_ns = f->last_ns,
@@ -154,12 +153,15 @@ static void on_open_block_stored(struct thread *t, struct finished_block *f)
 	    .n_lines = f->n_lines,
 	    .functions = f->functions,
 	    .n_functions = f->n_functions,
+	    .shared = f->shared,
+	    .n_shared = f->n_shared,
 	    .waits_mark = f->waits_mark,
 	    .n_waits = f->n_waits,
 	};
 	memcpy(t->stored.n_of, f->n_of, sizeof(t->stored.n_of));
 	f->lines = NULL;
 	f->functions = NULL;
+	f->shared = NULL;
 }
 
 static void on_blocks_stored(struct trace_writer *w)

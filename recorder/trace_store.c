@@ -227,6 +227,39 @@ static int set_functions(struct trace_store *s, int64_t row, const struct finish
 	return r;
 }
 
+/* As set_lines(). */
+static int set_shared(struct trace_store *s, int64_t row, const struct finished_block *f)
+{
+	sqlite3_stmt *st = s->statements[SET_SHARED];
+	const struct shared_totals *old = f->stored.shared;
+	size_t at = 0;
+	int r = 0;
+
+	sqlite3_bind_int64(st, 1, row);
+	for (size_t i = 0; r == 0 && i < f->n_shared; i++) {
+		const struct shared_totals *t = &f->shared[i];
+
+		while (at < f->stored.n_shared && shared_totals_compare(&old[at], t) < 0)
+			at++;
+		if (at < f->stored.n_shared && shared_totals_compare(&old[at], t) == 0 &&
+		    old[at].visits == t->visits && old[at].self_ns == t->self_ns &&
+		    old[at].total_ns == t->total_ns && old[at].wait_ns == t->wait_ns &&
+		    old[at].ready_ns == t->ready_ns && old[at].gil_ns == t->gil_ns)
+			continue;
+		trace_store_bind_int(st, 2, t->file);
+		sqlite3_bind_int(st, 3, t->line);
+		trace_store_bind_int(st, 4, t->function);
+		trace_store_bind_int(st, 5, t->visits);
+		trace_store_bind_int(st, 6, t->self_ns);
+		trace_store_bind_int(st, 7, t->total_ns);
+		trace_store_bind_int(st, 8, t->wait_ns);
+		trace_store_bind_int(st, 9, t->ready_ns);
+		trace_store_bind_int(st, 10, t->gil_ns);
+		r = trace_store_run(s, SET_SHARED);
+	}
+	return r;
+}
+
 static int add_wait_totals(struct trace_store *s, int64_t row, const struct wait_totals *t)
 {
 	sqlite3_stmt *st = s->statements[ADD_WAIT_TOTALS];
@@ -315,6 +348,8 @@ int trace_store_block(struct trace_store *s, const struct finished_block *f, int
 	r = set_lines(s, *ret_row, f);
 	if (r == 0)
 		r = set_functions(s, *ret_row, f);
+	if (r == 0)
+		r = set_shared(s, *ret_row, f);
 	return r < 0 ? r : set_waits(s, *ret_row, f);
 }
 

@@ -68,6 +68,8 @@ static const char *const statement_sql[N_STATEMENTS] = {
 		  " wait_ns, ready_ns, entries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     [SET_FUNCTION] = ("INSERT OR REPLACE INTO functions (block, code, calls, self_ns, total_ns,"
 		      " wait_ns, ready_ns, gil_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+    [SET_SHARED] = ("INSERT OR REPLACE INTO shared_lines (block, file, line, code, visits, self_ns,"
+		    " total_ns, wait_ns, ready_ns, gil_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     [SET_WAITS] = "UPDATE blocks SET waits = ?2 WHERE id = ?1",
     [ADD_WAIT_TOTALS] = "INSERT INTO waits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [DELETE_WAIT_TOTALS] = "DELETE FROM waits WHERE block = ?",
@@ -80,6 +82,7 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [NEXT_BLOCK] = "SELECT id, last_ns, n_events FROM blocks WHERE id > ? ORDER BY id LIMIT 1",
     [DELETE_LINES] = "DELETE FROM lines WHERE block = ?",
     [DELETE_FUNCTIONS] = "DELETE FROM functions WHERE block = ?",
+    [DELETE_SHARED] = "DELETE FROM shared_lines WHERE block = ?",
     [DELETE_BLOCK] = "DELETE FROM blocks WHERE id = ?",
     /* Gaps are in the order of time, nearly; so many at once are looked at. */
     [DELETE_GAPS] = ("DELETE FROM gaps WHERE id IN (SELECT id FROM"
@@ -105,6 +108,9 @@ static bool has_what_it_needs(const struct trace_store *s, enum statement which)
 	case SET_FUNCTION:
 	case DELETE_FUNCTIONS:
 		return !s->lacks_functions;
+	case SET_SHARED:
+	case DELETE_SHARED:
+		return !s->lacks_shared;
 	default:
 		return true;
 	}
@@ -210,7 +216,7 @@ static int complete_tables(struct trace_store *s)
 {
 	int r = 0;
 
-	if (!s->lacks_provenance && !s->lacks_functions)
+	if (!s->lacks_provenance && !s->lacks_functions && !s->lacks_shared)
 		return 0;
 	if (s->lacks_provenance)
 		r = trace_store_exec(s, "ALTER TABLE blocks ADD COLUMN provenance BLOB");
@@ -220,6 +226,10 @@ static int complete_tables(struct trace_store *s)
 		s->lacks_functions = r < 0;
 		if (r < 0)
 			trace_store_rollback(s);
+	}
+	if (r == 0 && s->lacks_shared) {
+		r = trace_store_exec(s, TRACE_SHARED_LINES_SQL);
+		s->lacks_shared = r < 0;
 	}
 	return r < 0 ? r : prepare_statements(s);
 }
@@ -368,7 +378,7 @@ static int check_identity(struct trace_store *s)
 int trace_store_open(const char *path, struct trace_store **ret)
 {
 	auto_release(store_free) struct trace_store *s = store_new(path);
-	int64_t n_columns = 0, n_tables = 0;
+	int64_t n_columns = 0, n_functions = 0, n_shared = 0;
 	struct stat st;
 	int r;
 
@@ -390,11 +400,17 @@ int trace_store_open(const char *path, struct trace_store **ret)
 		r = get_number(s,
 			       "SELECT count(*) FROM sqlite_schema"
 			       " WHERE type = 'table' AND name = 'functions'",
-			       &n_tables);
+			       &n_functions);
+	if (r == 0)
+		r = get_number(s,
+			       "SELECT count(*) FROM sqlite_schema"
+			       " WHERE type = 'table' AND name = 'shared_lines'",
+			       &n_shared);
 	if (r < 0)
 		return r;
 	s->lacks_provenance = n_columns == 0;
-	s->lacks_functions = n_tables == 0;
+	s->lacks_functions = n_functions == 0;
+	s->lacks_shared = n_shared == 0;
 	/* What fails now is for want of a table or a column. */
 	r = prepare_statements(s);
 	if (r < 0)

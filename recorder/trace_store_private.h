@@ -25,6 +25,7 @@ enum statement {
 	EXTEND_BLOCK,
 	SET_LINE,
 	SET_FUNCTION,
+	SET_SHARED,
 	SET_WAITS,
 	ADD_WAIT_TOTALS,
 	DELETE_WAIT_TOTALS,
@@ -37,6 +38,7 @@ enum statement {
 	NEXT_BLOCK,
 	DELETE_LINES,
 	DELETE_FUNCTIONS,
+	DELETE_SHARED,
 	DELETE_BLOCK,
 	DELETE_GAPS,
 	RAISE_META,
@@ -51,8 +53,8 @@ struct trace_store {
 	sqlite3_stmt *statements[N_STATEMENTS];
 	char *path;
 	char *wal_path;
-	/* Until trace_store_start(): a column, a table. */
-	bool lacks_provenance, lacks_functions;
+	/* Until trace_store_start(): a column, tables. */
+	bool lacks_provenance, lacks_functions, lacks_shared;
 	uint64_t now_ns;	  /* 0: not said yet */
 	uint64_t checkpointed_ns; /* at first: as if, so that one is due soon */
 };

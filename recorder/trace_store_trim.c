@@ -100,6 +100,7 @@ static int delete_blocks(struct trace_store *s, uint64_t page_size, uint64_t byt
 			continue;
 		if ((r = run_with(s, DELETE_LINES, (uint64_t)b.row)) < 0 ||
 		    (r = run_with(s, DELETE_FUNCTIONS, (uint64_t)b.row)) < 0 ||
+		    (r = run_with(s, DELETE_SHARED, (uint64_t)b.row)) < 0 ||
 		    (r = run_with(s, DELETE_WAIT_TOTALS, (uint64_t)b.row)) < 0 ||
 		    (r = run_with(s, DELETE_BLOCK, (uint64_t)b.row)) < 0 ||
 		    (r = get_number(s, COUNT_FREE_PAGES, &free_now)) < 0)

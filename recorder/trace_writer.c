@@ -628,8 +628,7 @@ void trace_writer_free_thread(struct thread *t)
 	if (!t)
 		return;
 	block_builder_free(t->builder);
-	free(t->stored.lines);
-	free(t->stored.functions);
+	stored_block_done(&t->stored);
 	wait_findings_done(&t->findings);
 	free(t->stack);
 	free(t);

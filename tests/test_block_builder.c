@@ -120,6 +120,39 @@ START_TEST(functions_are_entered_and_there_once)
 }
 END_TEST
 
+/* What was on the line before the second function came is the first one's. */
+START_TEST(functions_on_one_line_have_their_parts)
+{
+	const struct stack_frame lambda[] = {
+	    {.code = 3, .line = LINE_BEFORE, .file = FILE_ID, .function = 3},
+	    {.code = 4, .line = LINE_AFTER, .file = FILE_ID, .function = 4},
+	};
+	const struct stack_frame again = frame(LINE_BEFORE);
+
+	block_builder_step(builder, START_NS + 64000, 0, &again, 1, (struct step_source){0});
+	block_builder_step(builder, START_NS + 128000, 1, lambda, 2, (struct step_source){0});
+	block_builder_step(builder, START_NS + 192000, 2, NULL, 0, (struct step_source){0});
+	block_builder_step(builder, START_NS + 256000, 1, NULL, 0, (struct step_source){0});
+	off(300000, 310000, WAIT_FOR_SOMETHING);
+	finish(320000, NULL);
+	ck_assert_uint_eq(block.n_lines, 2);
+	ck_assert_uint_eq(block.lines[0].visits, 4);
+	ck_assert_uint_eq(block.n_shared, 2);
+	ck_assert_int_eq(block.shared[0].line, LINE_BEFORE);
+	ck_assert_uint_eq(block.shared[0].function, 0);
+	ck_assert_uint_eq(block.shared[0].visits, 2);
+	ck_assert_uint_eq(block.shared[0].self_ns, 128000 + 64000);
+	ck_assert_uint_eq(block.shared[0].total_ns, 320000);
+	ck_assert_uint_eq(block.shared[0].wait_ns, block.lines[0].wait_ns);
+	ck_assert_uint_gt(block.shared[0].wait_ns, 0);
+	ck_assert_uint_eq(block.shared[1].function, 3);
+	ck_assert_uint_eq(block.shared[1].visits, 2);
+	ck_assert_uint_eq(block.shared[1].self_ns, 64000);
+	ck_assert_uint_eq(block.shared[1].total_ns, 128000);
+	ck_assert_uint_eq(block.shared[1].wait_ns, 0);
+}
+END_TEST
+
 START_TEST(functions_have_the_waits_for_the_gil_that_are_listed)
 {
 	struct off_stretch s = stretch(1 * MS, 3 * MS, WAIT_FOR_SOMETHING);
@@ -208,6 +241,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, functions_are_entered_and_there_once);
+	tcase_add_test(tc, functions_on_one_line_have_their_parts);
 	tcase_add_test(tc, functions_have_the_waits_for_the_gil_that_are_listed);
 	tcase_add_test(tc, time_off_belongs_to_the_line_on_top);
 	tcase_add_test(tc, what_is_before_the_last_event_does_not_count);

@@ -205,7 +205,9 @@ static void drop_news(void)
 
 	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
 	ck_assert_int_eq(
-	    sqlite3_exec(db, "ALTER TABLE blocks DROP COLUMN provenance; DROP TABLE functions",
+	    sqlite3_exec(db,
+			 "ALTER TABLE blocks DROP COLUMN provenance; DROP TABLE functions;"
+			 "DROP TABLE shared_lines",
 			 NULL, NULL, NULL),
 	    SQLITE_OK);
 	sqlite3_close(db);
@@ -248,29 +250,33 @@ START_TEST(a_trace_of_an_earlier_program_gets_what_it_lacks)
 	ck_assert_int_eq(n_provenance_columns(), 1);
 	put_code(w, 3, "/app/a.py", "main");
 	put_thread(w, 3, T(5000));
+	put_code(w, 4, "/app/a.py", "main.<locals>.<lambda>");
+	put_thread(w, 4, T(5000));
+	put_stack(w, 4, T(5001), 0, FRAMES({3, 1}, {4, 1}), 2);
 	put_told(w, 3, T(5001), PROVENANCE_EXACT | TOLD_FIRST, 0, FRAMES({3, 1}), 1);
 	put_told(w, 3, T(5002), PROVENANCE_EXACT, 0, FRAMES({3, 1}), 1);
 	close_writer(w, T(6000));
 	check_integrity(folder);
 	t = check_open(folder);
 	ck_assert_int_eq(trace_count_provenances(t, counts), 0);
-	ck_assert_uint_eq(counts[PROVENANCE_OBSERVED], 3);
+	ck_assert_uint_eq(counts[PROVENANCE_OBSERVED], 4);
 	ck_assert_uint_eq(counts[PROVENANCE_EXACT], 2);
 	trace_close(t);
+	ck_assert_int_eq(check_number(folder, "SELECT count(*) FROM shared_lines"), 2);
 	/* Of the two blocks that were there the functions are not known. */
 	ck_assert_int_eq(functions_from(), 3);
 	ck_assert_int_eq(check_number(folder, "SELECT min(block) FROM functions"), 3);
 
 	/* Counted on. */
 	w = resume(T(7000));
-	put_thread(w, 4, T(7000));
-	put_told(w, 4, T(7001), PROVENANCE_PRECISE | TOLD_FIRST, 0, FRAMES({3, 1}), 0);
-	put_code(w, 4, "/app/a.py", "main");
-	put_told(w, 4, T(7002), PROVENANCE_PRECISE, 0, FRAMES({4, 1}), 1);
+	put_thread(w, 5, T(7000));
+	put_told(w, 5, T(7001), PROVENANCE_PRECISE | TOLD_FIRST, 0, FRAMES({3, 1}), 0);
+	put_code(w, 5, "/app/a.py", "main");
+	put_told(w, 5, T(7002), PROVENANCE_PRECISE, 0, FRAMES({5, 1}), 1);
 	close_writer(w, T(8000));
 	t = check_open(folder);
 	ck_assert_int_eq(trace_count_provenances(t, counts), 0);
-	ck_assert_uint_eq(counts[PROVENANCE_OBSERVED], 3);
+	ck_assert_uint_eq(counts[PROVENANCE_OBSERVED], 4);
 	ck_assert_uint_eq(counts[PROVENANCE_PRECISE], 1);
 	ck_assert_uint_eq(counts[PROVENANCE_EXACT], 2);
 	trace_close(t);

@@ -150,6 +150,9 @@ START_TEST(the_oldest_blocks_go)
 	ck_assert_int_eq(number("SELECT count(*) FROM functions WHERE block NOT IN"
 				" (SELECT id FROM blocks)"),
 			 0);
+	ck_assert_int_eq(number("SELECT count(*) FROM shared_lines WHERE block NOT IN"
+				" (SELECT id FROM blocks)"),
+			 0);
 	ck_assert_int_eq(number("SELECT sum(self_ns) FROM functions"),
 			 number("SELECT sum(self_ns) FROM lines"));
 	ck_assert_int_eq(number("SELECT count(*) FROM gaps"), 1);

@@ -20,6 +20,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct packer *packer;
 static struct unpacker *unpacker;
 
+/* Returns how many there are. */
+static uint32_t read_lines(const uint8_t *data, size_t size)
+{
+	auto_free struct block_line *lines = NULL;
+	uint32_t n = 0;
+
+	if (block_read_lines(unpacker, data, size, &lines, &n) < 0)
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (lines[i].line < 0)
+			abort();
+	}
+	return n;
+}
+
 static void decode(const uint8_t *data, size_t size)
 {
 	auto_release(block_decoder_free) struct block_decoder *d = NULL;
@@ -27,9 +42,13 @@ static void decode(const uint8_t *data, size_t size)
 	struct block_event event;
 	uint32_t n_lines, depth;
 
+	read_lines(data, size);
 	if (block_decoder_new(unpacker, data, size, &d) < 0)
 		return;
 	lines = block_decoder_lines(d, &n_lines);
+	/* Its beginning alone says the same. */
+	if (n_lines != read_lines(data, (size_t)block_tables_end(data, size)))
+		abort();
 	while (block_decoder_next(d, &event) == 1) {
 		const uint32_t *stack = block_decoder_stack(d, &depth);
 
