@@ -10,6 +10,8 @@
 
 /* After one of these, the next wait is told at once: that saves waking up for it. */
 #define LONG_WAIT_NS (20 * NS_PER_MS)
+/* When too many wait to be asked about. */
+#define ASK_AGAIN_NS (20 * NS_PER_MS)
 
 /* When it has to be told that it waits. Where the last wait was long, so will be this one. */
 static uint64_t off_due_ns(const struct sampler *s, const struct track *t)
@@ -38,7 +40,7 @@ static uint16_t other_holder(const struct sampler *s, const struct track *t)
 	return 0;
 }
 
-static void ask_why(struct sampler *s, struct track *t)
+static void ask_why(struct sampler *s, struct track *t, uint64_t now_ns)
 {
 	struct wait_notice notice = {
 	    .since_ns = t->edge->since_ns,
@@ -52,8 +54,10 @@ static void ask_why(struct sampler *s, struct track *t)
 	t->ask_due_ns = 0;
 	if (t->noticed_ns == notice.since_ns)
 		return;
-	t->noticed_ns = notice.since_ns;
-	wait_queue_put(s->config->waits, &notice);
+	if (wait_queue_put(s->config->waits, &notice))
+		t->noticed_ns = notice.since_ns;
+	else
+		t->ask_due_ns = now_ns + ASK_AGAIN_NS;
 }
 
 /* Whether it waits for what it waited for the last time, for all that is known by now. */
@@ -75,7 +79,7 @@ static void tell_wait(struct sampler *s, struct track *t, uint64_t now_ns)
 
 	t->is_off_told = sampler_emit_off(s, t, t->edge->since_ns, now_ns, t->edge->state, true);
 	if (t->is_off_told && is_asked)
-		ask_why(s, t);
+		ask_why(s, t, now_ns);
 }
 
 /* When something is to be told of its wait, or asked. */
@@ -104,7 +108,7 @@ void sampler_tell_waits(struct sampler *s, uint64_t now_ns)
 		if (!t->is_off_told && !t->stale && now_ns >= off_due_ns(s, t))
 			tell_wait(s, t, now_ns);
 		else if (t->is_off_told && t->ask_due_ns && now_ns >= t->ask_due_ns)
-			ask_why(s, t);
+			ask_why(s, t, now_ns);
 		due_ns = next_due_ns(s, t, now_ns);
 		if (due_ns < s->off_due_ns)
 			s->off_due_ns = due_ns;

@@ -49,15 +49,16 @@ void wait_queue_wake(struct wait_queue *q)
 		return;
 }
 
-void wait_queue_put(struct wait_queue *q, const struct wait_notice *notice)
+bool wait_queue_put(struct wait_queue *q, const struct wait_notice *notice)
 {
 	uint32_t n = atomic_load_explicit(&q->n_put, memory_order_relaxed);
 
 	if (n - atomic_load_explicit(&q->n_taken, memory_order_acquire) == N_SLOTS)
-		return;
+		return false;
 	q->slots[n % N_SLOTS] = *notice;
 	atomic_store_explicit(&q->n_put, n + 1, memory_order_release);
 	wait_queue_wake(q);
+	return true;
 }
 
 void wait_queue_begin(struct wait_queue *q)

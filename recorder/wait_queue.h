@@ -24,8 +24,8 @@ struct wait_queue;
 struct wait_queue *wait_queue_new(void);
 void wait_queue_free(struct wait_queue *q);
 
-/* The sampler's: never waits. When the queue is full, nobody will find out. */
-void wait_queue_put(struct wait_queue *q, const struct wait_notice *notice);
+/* The sampler's: never waits. Returns false when the queue is full: it is to be put again later. */
+bool wait_queue_put(struct wait_queue *q, const struct wait_notice *notice);
 
 /* Readable while there may be something in it, or wait_queue_wake() was called. */
 int wait_queue_fd(const struct wait_queue *q);

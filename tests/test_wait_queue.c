@@ -42,12 +42,13 @@ START_TEST(a_full_queue_takes_no_more)
 {
 	struct wait_queue *q = wait_queue_new();
 	struct wait_notice n;
-	unsigned taken = 0;
+	unsigned taken = 0, put = 0;
 
 	for (uint32_t i = 0; i < MANY; i++)
-		wait_queue_put(q, &(struct wait_notice){.tid = i});
+		put += wait_queue_put(q, &(struct wait_notice){.tid = i});
 	while (wait_queue_take(q, &n))
 		ck_assert_uint_eq(n.tid, taken++);
+	ck_assert_uint_eq(taken, put);
 	ck_assert_uint_ge(taken, 16);
 	ck_assert_uint_lt(taken, MANY);
 	wait_queue_put(q, &(struct wait_notice){.tid = 4711});

@@ -2,12 +2,15 @@
 """The section of bench.py about waits: what edges, reasons and native stacks cost and find."""
 
 import contextlib
+import json
 import os
+import select
 import signal
 import subprocess
 import time
 
-from measure import BenchError, Recorder, TESTS, children, median, thread_times
+from measure import (BenchError, PROGRAMS, Recorder, TESTS, TRACKEXEC, children, median, run,
+                     thread_times)
 from recording import Line, Target
 from trace_waits import WaitTrace
 import bench_collector
@@ -16,6 +19,7 @@ IDLE_CPU_PERCENT = 0.2
 SLOWER_PERCENT = 2
 COMPLETE_PERCENT = 99
 SWITCHES_PER_S = 20000
+NOW_S = 1
 
 
 def cpu_percent(recorder, seconds):
@@ -93,33 +97,50 @@ def recorded(pid):
         recorder.stop()
 
 
-def switching_pairs(python, options):
-    """Slower by so many percent, by the clock and by CPU time; and switches per second without."""
-    by_clock, by_cpu, rates = [], [], []
+@contextlib.contextmanager
+def switches_noted(pid):
+    """By the kernel, for nobody."""
+    with subprocess.Popen([PROGRAMS / "bare_switches", str(pid)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        if process.stdout.readline() != b"ready\n":
+            raise BenchError("bare_switches has failed")
+        yield
+        process.stdin.close()
+
+
+def switching_turns(python, options):
+    """For each way: slower by so many percent than alone, by CPU time; and switches per second."""
+    ways = {"alone": lambda pid: contextlib.nullcontext(), "recorded": recorded,
+            "switches noted": switches_noted}
+    slower, rates = {name: [] for name in ways}, []
     with PingPong(python, options.ping_rounds) as game:
         game.play()
-        for pair in range(options.switch_pairs):
+        for number in range(options.switch_pairs):
             found = {}
-            for with_it in (bool(pair % 2), not pair % 2):
-                with recorded(game.process.pid) if with_it else contextlib.nullcontext():
+            for name in sorted(ways, reverse=number % 2):
+                with ways[name](game.process.pid):
                     turns = [game.play() for _ in range(3)]
-                    found[with_it] = min(turn[0] for turn in turns), min(turn[1] for turn in turns)
-            rates.append(turns[0][2] / turns[0][0])
-            by_clock.append(100 * (found[True][0] / found[False][0] - 1))
-            by_cpu.append(100 * (found[True][1] / found[False][1] - 1))
-    return by_clock, by_cpu, rates
+                    found[name] = min(turn[1] for turn in turns)
+                if name == "alone":
+                    rates.append(turns[0][2] / turns[0][0])
+            for name, cpu_s in found.items():
+                slower[name].append(100 * (cpu_s / found["alone"] - 1))
+    return slower, rates
 
 
 def measure_switching(options, report):
     with report.attempt("switching"):
-        by_clock, by_cpu, rates = switching_pairs(options.main, options)
-        report.row(f"{median(rates):,.0f} switches/s; slower, medians of {len(by_clock)} pairs: "
-                   f"{median(by_clock):.2f} % by the clock, {median(by_cpu):.2f} % by CPU time",
-                   by_clock=by_clock, by_cpu=by_cpu, switches_per_s=rates)
+        slower, rates = switching_turns(options.main, options)
+        report.row(f"{median(rates):,.0f} switches/s; slower by CPU time, medians of {len(rates)} "
+                   f"turns: {median(slower['recorded']):.2f} %, where the kernel only notes the "
+                   f"switches {median(slower['switches noted']):.2f} %",
+                   switches_per_s=rates, slower_percent=slower)
+        part = SWITCHES_PER_S / median(rates)
         report.note(f"in proportion, at {SWITCHES_PER_S:,} switches/s: "
-                    f"{median(by_cpu) * SWITCHES_PER_S / median(rates):.2f} %")
+                    f"{median(slower['recorded']) * part:.2f} %, the kernel's notes alone "
+                    f"{median(slower['switches noted']) * part:.2f} %")
         report.goal("slower at 20,000 switches/s, CPU time",
-                    median(by_cpu) * SWITCHES_PER_S / median(rates), SLOWER_PERCENT, unit="%")
+                    median(slower["recorded"]) * part, SLOWER_PERCENT, unit="%")
 
 
 def measure_stacks(options, report):
@@ -160,15 +181,63 @@ def stacks_of(python, options, proc):
             "complete": sum(w.native.is_complete for w in with_stack) / max(1, len(with_stack))}
 
 
+# A thread that does now this, now that, and then hangs.
+HANGING = """
+import random, sys, time
+random.seed(7)
+for line in sys.stdin:
+    end = time.monotonic() + random.choice((0.01, 0.2, 0.7))
+    while time.monotonic() < end:
+        sum(range(1000))
+    for _ in range(random.randrange(6)):
+        time.sleep(random.choice((0.002, 0.05, 0.3)))
+    print("hangs", flush=True)
+    time.sleep(2.5)
+    print("on", flush=True)
+"""
+
+
+def told_after_s(recorder, target, begun_s):
+    """Until `info` tells the hang's reason; None when it was over before."""
+    while not select.select([target.stdout], [], [], 0.01)[0]:
+        now = json.loads(run(TRACKEXEC, "info", "--json", recorder.trace)[0]).get("now") or [{}]
+        if now[0].get("reason") == "sleep 2.5 s" and \
+                now[0]["since"] > time.time() - (time.monotonic() - begun_s) - 0.1:
+            return time.monotonic() - begun_s
+    return None
+
+
+def measure_now(options, report):
+    for rate in ("5000", "30"):
+        with report.attempt(f"now, {rate} Hz"), \
+                options.main.start(HANGING, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE) as target, \
+                Recorder(target.pid, "--rate", rate) as recorder:
+            lines, found = Line(target), []
+            for _ in range(options.hangs):
+                os.write(target.stdin.fileno(), b"\n")
+                lines.read()
+                found.append(told_after_s(recorder, target, time.monotonic()))
+                lines.read()
+            target.stdin.close()
+            if None in found:
+                raise BenchError("a hang was over before it was told")
+            report.row(f"a hang is told by info, {rate} Hz: after {median(found):.2f} s, at most "
+                       f"{max(found):.2f} s", rate=rate, after_s=found)
+            report.goal(f"a hang is told, {rate} Hz, at most", max(found), NOW_S, unit="s")
+
+
 def set_lengths(options):
     options.ping_rounds = 10000
     options.switch_pairs = 5 if options.quick else 15
+    options.hangs = 6 if options.quick else 20
     options.wait_rounds = 3 if options.quick else 40
 
 
 def measure_waits(options, report):
     measure_idle(options, report)
     measure_switching(options, report)
+    measure_now(options, report)
     measure_stacks(options, report)
 
 
