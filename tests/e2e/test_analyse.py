@@ -224,6 +224,12 @@ class Phases(unittest.TestCase):
             lines = terminal.wait("LOCATION", "status=0")
             self.assertFalse(any("paged:" in line for line in lines))
 
+    def test_without_the_pager_all_is_shown(self):
+        with self.terminal("-l3", PAGER="no-such-pager -R") as terminal:
+            terminal.wait("no pager 'no-such-pager -R'", "LOCATION", "status=0")
+        with self.terminal("--json", PAGER="no-such-pager -R") as terminal:
+            terminal.wait('"lines_not_shown"', "status=0")
+
     def test_a_pager_that_is_left_ends_quietly(self):
         with self.terminal(self.file_id(), PAGER="head -n 1") as terminal:
             lines = [line for line in terminal.wait("status=") if line]
