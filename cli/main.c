@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <locale.h>
 #include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "common/log.h"
@@ -99,6 +103,10 @@ static int start(const struct command *command, int argc, char **argv)
 		mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 		mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
 	}
+	/* What they print has an end: whoever leaves earlier is seen when writing. */
+	if (command == &cmd_analyse || command == &cmd_report || command == &cmd_info ||
+	    command == &cmd_list)
+		signal(SIGPIPE, SIG_IGN);
 	return command->run(argc, argv);
 }
 
@@ -135,6 +143,13 @@ static int run(int argc, char **argv)
 	return start(command, argc - 1, argv + 1);
 }
 
+static bool has_reader_left(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
 /* Whoever reads it may have seen enough: that is no error, also where SIGPIPE is ignored. */
 static int finish_output(void)
 {
@@ -142,7 +157,7 @@ static int finish_output(void)
 
 	if (!failed && !ferror(stdout))
 		return EXIT_OK;
-	if (failed && error == EPIPE)
+	if ((failed && error == EPIPE) || has_reader_left())
 		return EXIT_OK;
 	log_error("cannot write to standard output: %s",
 		  failed ? strerror(error) : "some of it was not taken");

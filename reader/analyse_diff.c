@@ -24,6 +24,7 @@
 
 /* The machine is hardly ever quite as fast as before. */
 #define WORTH_TELLING 1.1
+#define BUSY	      0.1
 
 /* One of the two traces. */
 struct side {
@@ -172,6 +173,19 @@ static bool is_same_trace(const struct job *j)
 	       a.st_ino == b.st_ino;
 }
 
+/* Who finds nothing has to know how much would have been found. */
+static void print_busy(const struct job *j)
+{
+	double old_starved = j->old_side.profile->starved,
+	       new_starved = j->new_side.profile->starved;
+	double starved = old_starved > new_starved ? old_starved : new_starved;
+
+	if (starved > BUSY)
+		printf("Others had the CPU for %.0f %% of the time in which this could have run: "
+		       "of what runs, a change by less than %.3g is taken for noise\n",
+		       100 * starved, j->diff->least_factor);
+}
+
 static void print_text(const struct job *j)
 {
 	const struct diff *d = j->diff;
@@ -190,6 +204,7 @@ static void print_text(const struct job *j)
 		printf("Most take %.3g times as long in the new one: shown is what differs from "
 		       "that, too\n",
 		       d->common_factor);
+	print_busy(j);
 	if (!d->n_functions && !d->n_lines)
 		puts("Nothing changed by more than noise.");
 	print_table(j, d->functions, d->n_functions, "functions", "FUNCTION");
@@ -286,6 +301,7 @@ static void print_json(const struct job *j)
 	json_count(&w, "functions_compared", d->n_compared);
 	json_count(&w, "functions_not_counted", d->n_uncounted);
 	json_real(&w, "common_factor", d->common_factor, 4);
+	json_real(&w, "least_factor", d->least_factor, 4);
 	json_items(j, "functions", d->functions, d->n_functions, &w);
 	json_count(&w, "functions_not_shown", d->n_functions > max ? d->n_functions - max : 0);
 	json_items(j, "lines", d->lines, d->n_lines, &w);

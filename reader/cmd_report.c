@@ -85,6 +85,9 @@ static int cannot_write(const char *output, int r)
 	auto_free char *escaped =
 	    output ? text_escape(output, strlen(output), "", text_locale_charset()) : NULL;
 
+	/* Whoever reads it may have seen enough. */
+	if (is_standard_output(output) && r == -EPIPE)
+		return EXIT_OK;
 	if (is_standard_output(output))
 		log_error("report: cannot write to standard output: %s", strerror(-r));
 	else

@@ -113,11 +113,13 @@ void diff_judge(const struct diff_side *old_side, const struct diff_side *new_si
 		const struct diff_match *match, struct diff *d)
 {
 	const struct judgement c = {old_side, new_side, match};
+	const struct diff_item runs = {.basis = DIFF_BY_CALLS, .old_running = 1, .new_running = 1};
 	size_t n_shifts;
 	auto_free struct diff_shift *shifts = find_shifts(d, &n_shifts);
 	double errors = diff_noise_errors(count_comparable(d->functions, d->n_functions) +
 					  count_comparable(d->lines, d->n_lines));
 
+	d->least_factor = exp(diff_noise_least(old_side, new_side, &runs));
 	d->common_factor = exp(diff_noise_common(shifts, n_shifts, PROFILE_NONE));
 	d->n_functions = judge_items(&c, d->functions, d->n_functions, errors, shifts, n_shifts);
 	d->n_lines = judge_items(&c, d->lines, d->n_lines, errors, shifts, n_shifts);

@@ -10,6 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/xalloc.h"
+
 const char *pager_command(void)
 {
 	const char *command = getenv("TRACKEXEC_PAGER");
@@ -19,6 +23,36 @@ const char *pager_command(void)
 	if (!command)
 		command = "less";
 	return *command && strcmp(command, "cat") != 0 ? command : NULL;
+}
+
+static bool is_in_path(const char *word, size_t len)
+{
+	const char *path = getenv("PATH");
+
+	for (const char *dir = path ? path : "/usr/bin:/bin"; dir; dir = strchr(dir, ':')) {
+		auto_free char *file = NULL;
+
+		dir += *dir == ':';
+		file = xasprintf("%.*s/%.*s", (int)strcspn(dir, ":"), dir, (int)len, word);
+		if (access(file, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool pager_exists(const char *command)
+{
+	const char *word = command + strspn(command, " \t");
+	size_t len = strcspn(word, " \t");
+	auto_free char *file = NULL;
+
+	/* What only the shell understands it has to judge. */
+	if (!len || strcspn(word, "\"'\\$`~=;&|<>(){}*?[\n") < len)
+		return true;
+	if (!memchr(word, '/', len))
+		return is_in_path(word, len);
+	file = xasprintf("%.*s", (int)len, word);
+	return access(file, X_OK) == 0;
 }
 
 /* In the child; the shell splits what may be several words, and tells when there is no such. */
@@ -38,6 +72,12 @@ void pager_start(struct pager *p, bool is_wanted)
 	int fds[2];
 
 	*p = (struct pager){.stdout_fd = -1};
+	/* All that is written would be lost with one that can't be started. */
+	if (command && !pager_exists(command)) {
+		if (getenv("TRACKEXEC_PAGER") || getenv("PAGER"))
+			log_warning("there is no pager '%s': shown without", command);
+		return;
+	}
 	if (!command || pipe2(fds, O_CLOEXEC) < 0)
 		return;
 	fflush(stdout);

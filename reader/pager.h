@@ -26,5 +26,7 @@ void pager_finish(struct pager *p);
 
 /* The command that would be run, NULL: none. Lent from the environment. */
 const char *pager_command(void);
+/* Whether its program is installed, as far as one knows without a shell. */
+bool pager_exists(const char *command);
 
 #endif

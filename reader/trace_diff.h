@@ -91,6 +91,7 @@ struct diff {
 	size_t n_compared;    /* functions */
 	size_t n_uncounted;   /* functions in both whose calls can't be counted */
 	double common_factor; /* by which most are slower; 1: none is known */
+	double least_factor;  /* of what runs, a change by less may be the machine's */
 };
 
 /* One of the two sides. */

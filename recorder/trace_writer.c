@@ -333,7 +333,8 @@ void trace_writer_wait(struct trace_writer *w, uint16_t thread, uint64_t start_n
 	found.native = wait_texts_native(w->texts, about);
 	if (!found.reason && !found.native)
 		return;
-	if (about->place)
+	/* A wait for the GIL after a sleep there is not what comes again. */
+	if (wait_about_is_repeated(about))
 		w->known_waits[wait_place_index(about->place)] =
 		    (struct known_wait){about->place, about->sleep_ns, found.reason, found.native};
 	wait_findings_add(t ? &t->findings : &w->early, &found);

@@ -7,6 +7,7 @@
 #ifndef RECORDER_TRACE_WRITER_H
 #define RECORDER_TRACE_WRITER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -104,6 +105,15 @@ struct wait_about {
 	const char *native;
 	int is_native_complete; /* bool: down to where the thread began */
 };
+
+/*
+ * Whether the next wait at its place may be taken for another one like it: an event loop waits at
+ * one place, and a thread that sleeps does. With others, a lock's, it may be for another object.
+ */
+static inline bool wait_about_is_repeated(const struct wait_about *about)
+{
+	return about->place && (about->sleep_ns || about->polled > 1);
+}
 
 /*
  * Why a thread waits since start_ns, as its RECORD_OFF says, found out at taken_ns. May come before

@@ -293,16 +293,11 @@ static void fill_about(const struct wait_reason *reason, struct wait_about *abou
 		about->polled = 1;
 }
 
-/*
- * An event loop waits at one place, and a thread that sleeps does: what is found there is mostly
- * found again. With others the next one may be for another object, and each is asked about.
- */
+/* Others than those that are repeated are asked about each time. */
 static void learn(struct wait_watch *w, const struct wait_reason *reason,
 		  const struct wait_about *about)
 {
-	bool may_learn = reason->kind == WAIT_SLEEP || wait_is_multiplexed(reason);
-
-	if (about->place && about->native && may_learn && !reason->error)
+	if (wait_about_is_repeated(about) && about->native && !reason->error)
 		wait_places_learn(w->places, about->place,
 				  hash_bytes(about->what, strlen(about->what)), about->sleep_ns,
 				  clock_monotonic_ns());

@@ -35,6 +35,23 @@ START_TEST(an_empty_one_and_cat_are_none)
 }
 END_TEST
 
+START_TEST(only_what_is_installed_is_used)
+{
+	ck_assert(pager_exists("sed s/^/paged:/"));
+	ck_assert(pager_exists("  sed"));
+	ck_assert(pager_exists("/bin/sh -c cat"));
+	ck_assert(!pager_exists("no-such-pager -R"));
+	ck_assert(!pager_exists("/no/such/pager"));
+	/* The shell's business. */
+	ck_assert(pager_exists("LESS=R no-such-pager"));
+	ck_assert(pager_exists("'no-such-pager'"));
+	setenv("PATH", "/no/such:/nor/this:", 1);
+	ck_assert(!pager_exists("sed"));
+	setenv("PATH", "/no/such:/usr/bin:/bin", 1);
+	ck_assert(pager_exists("sed"));
+}
+END_TEST
+
 START_TEST(what_is_not_for_a_terminal_has_none)
 {
 	int out = dup(STDOUT_FILENO);
@@ -67,6 +84,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, the_most_special_variable_wins);
 	tcase_add_test(tc, an_empty_one_and_cat_are_none);
+	tcase_add_test(tc, only_what_is_installed_is_used);
 	tcase_add_test(tc, what_is_not_for_a_terminal_has_none);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);

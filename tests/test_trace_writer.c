@@ -790,6 +790,47 @@ START_TEST(a_wait_of_a_new_thread_that_ends_with_it_has_its_reason)
 }
 END_TEST
 
+#define PLACE 77
+
+static void put_wait(uint64_t start, uint64_t end, uint64_t place)
+{
+	struct record_off off = {
+	    .h = {.size = sizeof(off), .kind = RECORD_OFF, .thread = 1, .time_ns = T(end)},
+	    .start_ns = T(start),
+	    .known_place = place,
+	    .state = EDGE_WAITING,
+	};
+
+	ck_assert_int_eq(trace_writer_put(writer, &off.h), 0);
+}
+
+/* After a sleep, a thread waits for the GIL at the same place. */
+START_TEST(a_wait_that_is_not_repeated_is_not_taken_for_the_next_one)
+{
+	const struct wait_about sleep = {.place = PLACE,
+					 .sleep_ns = 400 * STEP_NS,
+					 .kind = "sleep",
+					 .call = "",
+					 .what = "sleep"};
+	const struct wait_about gil = {.place = PLACE, .kind = "gil", .call = "", .what = "GIL"};
+
+	begin();
+	ck_assert_int_eq(put_stack(writer, 1, T(1), 0, FRAMES({1, 10}), 1), 0);
+	trace_writer_wait(writer, 1, T(10), T(12), &sleep);
+	put_wait(10, 410, 0);
+	trace_writer_wait(writer, 1, T(411), T(412), &gil);
+	put_wait(411, 511, 0);
+	put_wait(600, 1000, PLACE);
+	close_and_open(T(SECOND));
+	ck_assert_uint_eq(query_number("SELECT total_ns FROM waits JOIN reasons ON "
+				       "reasons.id = reason WHERE kind = 'gil'"),
+			  100 * STEP_NS);
+	ck_assert_uint_eq(query_number("SELECT total_ns FROM waits JOIN reasons ON "
+				       "reasons.id = reason WHERE kind = 'sleep'"),
+			  800 * STEP_NS);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("trace_writer");
@@ -801,6 +842,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, each_line_gets_its_time);
 	tcase_add_test(tc, a_wait_of_a_new_thread_that_ends_with_it_has_its_reason);
+	tcase_add_test(tc, a_wait_that_is_not_repeated_is_not_taken_for_the_next_one);
 	tcase_add_test(tc, entries_are_visits_without_returns);
 	tcase_add_test(tc, a_recursive_line_counts_once);
 	tcase_add_test(tc, code_objects_on_one_line_are_one_line);

@@ -189,13 +189,18 @@ class Phases(unittest.TestCase):
                                       capture_output=True, check=True)
                 self.assertEqual(done.stderr, "")
 
-    def test_a_closed_pipe_is_quiet_where_the_signal_is_ignored(self):
-        reader, writer = os.pipe()
-        os.close(reader)
-        with os.fdopen(writer, "wb") as pipe:
-            done = subprocess.run([TRACKEXEC, "analyse", self.trace], stdout=pipe,
-                                  stderr=subprocess.PIPE, check=False, restore_signals=False)
-        self.assertEqual((done.returncode, done.stderr), (OK, b""))
+    def test_a_closed_pipe_is_no_error(self):
+        # Also where SIGPIPE has its default, and where the output does not fit into one buffer.
+        for restored in (False, True):
+            for option in ("-l20", "--json", "--format=csv", "--waits"):
+                with self.subTest(option=option, restored=restored):
+                    reader, writer = os.pipe()
+                    os.close(reader)
+                    with os.fdopen(writer, "wb") as pipe:
+                        done = subprocess.run(
+                            [TRACKEXEC, "analyse", option, self.trace], stdout=pipe,
+                            stderr=subprocess.PIPE, check=False, restore_signals=restored)
+                    self.assertEqual((done.returncode, done.stderr), (OK, b""))
 
     def test_a_full_disk_is_told(self):
         for option in ("-l20", "--json", "--format=csv", self.file_id(), "--waits"):
@@ -218,6 +223,12 @@ class Phases(unittest.TestCase):
         with self.terminal("--no-pager", "-l3", PAGER="sed s/^/paged:/") as terminal:
             lines = terminal.wait("LOCATION", "status=0")
             self.assertFalse(any("paged:" in line for line in lines))
+
+    def test_without_the_pager_all_is_shown(self):
+        with self.terminal("-l3", PAGER="no-such-pager -R") as terminal:
+            terminal.wait("no pager 'no-such-pager -R'", "LOCATION", "status=0")
+        with self.terminal("--json", PAGER="no-such-pager -R") as terminal:
+            terminal.wait('"lines_not_shown"', "status=0")
 
     def test_a_pager_that_is_left_ends_quietly(self):
         with self.terminal(self.file_id(), PAGER="head -n 1") as terminal:

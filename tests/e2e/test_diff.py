@@ -68,6 +68,7 @@ class Diff(unittest.TestCase):
                 self.assertEqual(found["functions"], [])
                 self.assertEqual(found["lines"], [])
                 self.assertGreaterEqual(found["functions_compared"], 5)
+                self.assertGreaterEqual(found["least_factor"], 1.25)
                 self.assertEqual(found["same_trace"], old == new)
 
     def test_exactly_what_changed(self):

@@ -478,10 +478,11 @@ class Output(Recorded):
         self.assertEqual(pathlib.Path(page).read_text(), pathlib.Path(self.page).read_text())
 
     def test_a_closed_pipe_ends_quietly(self):
-        process = subprocess.run(f"{TRACKEXEC} report {self.trace} | head -c 10", shell=True,
-                                 capture_output=True, text=True, check=False)
-        self.assertEqual(process.stdout, "<!doctype ")
-        self.assertEqual(process.stderr, "")
+        process = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", f"{TRACKEXEC} report {self.trace} | head -c 10"],
+            capture_output=True, text=True, check=False)
+        self.assertEqual((process.stdout, process.stderr), ("<!doctype ", ""))
+        self.assertEqual(process.returncode, 0)
 
     def test_traces_that_are_none(self):
         page = os.path.join(self.folder, "none.html")
