@@ -142,10 +142,13 @@ static int look_at(struct sampler *s, struct track *t, bool is_waiting, uint64_t
 		}
 		t->n_cut_looks = 0;
 		count_snapshot(s);
+		t->place = off_since_ns ? hash_place(s, t) : 0;
+		/* It may be of interest at once, see sampler_waits.c. */
+		if (t->place && sampler_is_slow(s))
+			s->off_due_ns = 0;
 		tell_look(s, t, off_since_ns, began_ns, *now_ns);
 		t->looked_ns = *now_ns;
 		t->unseen_ns = 0;
-		t->place = off_since_ns ? hash_place(s, t) : 0;
 		s->is_quiet &= !t->changed;
 		return 0;
 	}

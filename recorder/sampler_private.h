@@ -40,9 +40,12 @@ struct track {
 	unsigned n_asked;
 	uint64_t place;	      /* where it stopped; 0: not known */
 	uint64_t known_place; /* the same, if what it waits for there need not be asked */
-	uint64_t ask_due_ns;  /* then, when it has to be asked all the same; 0: never */
-	uint64_t noticed_ns;  /* the last wait that sampler_config.waits was told of */
-	uint64_t gap_end_ns;  /* of the last gap that was told of this thread alone */
+	uint64_t early_place; /* where it was asked about so often since early_ns */
+	uint64_t early_ns;
+	unsigned n_early;
+	uint64_t ask_due_ns; /* then, when it has to be asked all the same; 0: never */
+	uint64_t noticed_ns; /* the last wait that sampler_config.waits was told of */
+	uint64_t gap_end_ns; /* of the last gap that was told of this thread alone */
 	/* By whom its stacks are told; PROVENANCE_OBSERVED: by looks. */
 	enum provenance told_by;
 	uint32_t told_native_id; /* as its shim told it; 0: it did not */
@@ -293,6 +296,12 @@ void sampler_tell_unseen(struct sampler *s, struct track *t, uint32_t n, uint64_
 void sampler_plan_telling(struct sampler *s, const struct track *t);
 /* Waits that are long enough by now to be told while they go on. */
 void sampler_tell_waits(struct sampler *s, uint64_t now_ns);
+/*
+ * Where it was last seen to wait, if what waits there is known (wait_places.h); else 0.
+ * @ret_sleep_ns  written when it is known
+ */
+uint64_t sampler_known_place(const struct sampler *s, const struct track *t, uint64_t now_ns,
+			     uint64_t *ret_sleep_ns);
 
 /* --- sampler_coarse.c --- */
 

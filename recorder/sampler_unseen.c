@@ -86,8 +86,8 @@ static void append_top(struct sampler *s, struct track *t, uint32_t depth, int32
 	r->frames[0] = *top;
 }
 
-/* Turn by turn: each but the last ends with a wait where the thread was seen before and after. */
-static void tell_turns(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t until_ns)
+/* Each turn but the last ends with a wait. */
+static void tell_each_turn(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t until_ns)
 {
 	uint32_t depth = t->n_last;
 	int32_t line = t->last[depth - 1].line;
@@ -108,6 +108,19 @@ static void tell_turns(struct sampler *s, struct track *t, uint64_t start_ns, ui
 		append_top(s, t, depth, line, end_ns);
 		sampler_told_flush(s, t, 1);
 	}
+}
+
+/*
+ * These waits were where the thread was seen before and after, and for what it waits for there now,
+ * if that is known.
+ */
+static void tell_turns(struct sampler *s, struct track *t, uint64_t start_ns, uint64_t until_ns)
+{
+	uint64_t known_place = t->known_place, sleep_ns;
+
+	t->known_place = sampler_known_place(s, t, until_ns, &sleep_ns);
+	tell_each_turn(s, t, start_ns, until_ns);
+	t->known_place = known_place;
 }
 
 void sampler_tell_unseen(struct sampler *s, struct track *t, uint32_t n, uint64_t until_ns)

@@ -13,13 +13,37 @@
 /* When too many wait to be asked about. */
 #define ASK_AGAIN_NS (20 * NS_PER_MS)
 
+/*
+ * At a low rate, few short waits are seen while they last, and can be asked about. To ask costs as
+ * much as ten looks, so it is done some times for each place: twice the same is known from then on.
+ */
+#define EARLY_ASKS   40
+#define EARLY_ASK_NS (10 * NS_PER_S)
+
+static bool may_ask_early(const struct sampler *s, const struct track *t)
+{
+	return sampler_is_slow(s) && t->place &&
+	       (t->place != t->early_place || t->n_early < EARLY_ASKS ||
+		t->edge->since_ns - t->early_ns >= EARLY_ASK_NS);
+}
+
+static void note_early(struct track *t, uint64_t now_ns)
+{
+	if (t->place != t->early_place || now_ns - t->early_ns >= EARLY_ASK_NS) {
+		t->early_place = t->place;
+		t->early_ns = now_ns;
+		t->n_early = 0;
+	}
+	t->n_early++;
+}
+
 /* When it has to be told that it waits. Where the last wait was long, so will be this one. */
 static uint64_t off_due_ns(const struct sampler *s, const struct track *t)
 {
 	uint64_t wait_ns = sampler_min_wait_ns(s);
 	bool is_expected = t->last_off_ns >= LONG_WAIT_NS && t->last_off_ns >= wait_ns;
 
-	return t->edge->since_ns + (is_expected ? 0 : wait_ns);
+	return t->edge->since_ns + (is_expected || may_ask_early(s, t) ? 0 : wait_ns);
 }
 
 void sampler_plan_telling(struct sampler *s, const struct track *t)
@@ -52,6 +76,7 @@ static void ask_why(struct sampler *s, struct track *t, uint64_t now_ns)
 	};
 
 	t->ask_due_ns = 0;
+	note_early(t, now_ns);
 	if (t->noticed_ns == notice.since_ns)
 		return;
 	if (wait_queue_put(s->config->waits, &notice))
@@ -60,12 +85,21 @@ static void ask_why(struct sampler *s, struct track *t, uint64_t now_ns)
 		t->ask_due_ns = now_ns + ASK_AGAIN_NS;
 }
 
+uint64_t sampler_known_place(const struct sampler *s, const struct track *t, uint64_t now_ns,
+			     uint64_t *ret_sleep_ns)
+{
+	return t->place && s->config->waits &&
+		       wait_places_is_known(s->config->places, t->place, now_ns, ret_sleep_ns)
+		   ? t->place
+		   : 0;
+}
+
 /* Whether it waits for what it waited for the last time, for all that is known by now. */
 static bool recall_wait(struct sampler *s, struct track *t, uint64_t now_ns)
 {
 	uint64_t sleep_ns;
 
-	if (!t->place || !wait_places_is_known(s->config->places, t->place, now_ns, &sleep_ns))
+	if (!sampler_known_place(s, t, now_ns, &sleep_ns))
 		return false;
 	t->known_place = t->place;
 	t->ask_due_ns = sleep_ns ? t->edge->since_ns + wait_sleep_most_ns(sleep_ns) : 0;
