@@ -94,7 +94,8 @@ class Stalls(unittest.TestCase):
                 self.assertLess(group["worst"]["ns"], max(most))
                 self.assertGreater(group["total_ns"], 0.9 * sum(least))
                 self.assertLess(group["total_ns"], sum(most))
-                self.assertGreater(group["line_ns"], 0.8 * sum(least))
+                # Looks that had to be cut do not show the line.
+                self.assertGreater(group["line_ns"], 0.6 * sum(least))
 
     def test_nothing_else_is_long(self):
         for group in self.found["lines"]:
