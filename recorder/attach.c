@@ -135,6 +135,14 @@ static bool has_shim(const struct attach *a)
 	return fd >= 0;
 }
 
+/* Then its files in /proc belong to root already. */
+static bool is_ending(const struct attach *a)
+{
+	struct process_stat stat;
+
+	return identity_read_stat(a->target, &stat) < 0 || process_is_exiting(&stat);
+}
+
 /* Hand over what the target is now. A failure is kept in last_status. */
 static void send_target(struct attach *a, uint64_t now)
 {
@@ -145,7 +153,7 @@ static void send_target(struct attach *a, uint64_t now)
 	r = target_open_memory(a->target, &m.fds[0], &m.fds[1]);
 	if (r < 0) {
 		a->last_status = r;
-		if (r == -EACCES || r == -EPERM)
+		if ((r == -EACCES || r == -EPERM) && !is_ending(a))
 			attach_fail_not_allowed(a);
 		else
 			retry_later(a, now);

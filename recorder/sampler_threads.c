@@ -162,6 +162,8 @@ static void list_other(struct sampler *s, struct track *t, const struct py_threa
 		t->stack = py_stack_new(id->tstate);
 		t->id = *id;
 		t->is_listed = true;
+		/* It may be where it waits for good by now. */
+		t->stale = s->maybe_stale = true;
 		sampler_link_edge(s, t);
 	} else {
 		add_track(s, id);

@@ -66,29 +66,19 @@ static int has_new_events(const struct thread *t)
 	       t->is_off_new;
 }
 
-static bool is_idle_line(const struct thread *t)
+static bool is_idle(const struct trace_writer *w, struct thread *t, uint32_t reason)
 {
 	const struct stack_frame *top = t->depth ? &t->stack[t->depth - 1] : NULL;
+	struct idle_wait wait = {
+	    .depth = (uint32_t)t->depth,
+	    .file = top ? top->file : 0,
+	    .line = top ? top->line : 0,
+	    .polls = reason ? wait_texts_polls(w->texts, reason) : POLLS_UNKNOWN,
+	    .start_ns = t->off.start_ns,
+	    .end_ns = t->off.end_ns,
+	};
 
-	return top && t->depth == t->idle_depth && top->file == t->idle_file &&
-	       top->line == t->idle_line;
-}
-
-/*
- * Waiting for several descriptors at once is what an event loop does when it has nothing to do,
- * where it is done outermost; done anywhere further in, it keeps the loop from going on.
- */
-static bool is_idle(struct trace_writer *w, struct thread *t, uint32_t reason)
-{
-	/* A wait that was too short to be asked about is what others of its line are. */
-	if (!reason)
-		return is_idle_line(t);
-	if (wait_texts_polled(w->texts, reason) < 2 || t->depth > t->idle_depth || !t->depth)
-		return false;
-	t->idle_depth = (uint32_t)t->depth;
-	t->idle_file = t->stack[t->depth - 1].file;
-	t->idle_line = t->stack[t->depth - 1].line;
-	return true;
+	return idle_places_take(&t->idle, &wait);
 }
 
 /*
@@ -265,7 +255,6 @@ static int put_thread(struct trace_writer *w, const struct record_thread *r)
 	    .first_ns = r->h.time_ns,
 	};
 	t->first_ns = t->last_ns = r->h.time_ns;
-	t->idle_depth = UINT32_MAX;
 	wait_findings_move(&w->early, id, &t->findings);
 	w->threads[id] = t;
 	w->threads_stored = 0;

@@ -7,6 +7,7 @@
 #define RECORDER_TRACE_WRITER_PRIVATE_H
 
 #include "recorder/block_builder.h"
+#include "recorder/idle_places.h"
 #include "recorder/ring.h"
 #include "recorder/trace_store.h"
 #include "recorder/trace_writer.h"
@@ -31,9 +32,7 @@ struct thread {
 	bool is_told;		       /* its last event, by others than looks */
 	bool is_told_first;	       /* the next event begins a stretch */
 	struct wait_findings findings;
-	uint32_t idle_depth; /* of the outermost wait for several descriptors, so far */
-	uint32_t idle_file;  /* where that was */
-	int32_t idle_line;
+	struct idle_places idle;
 };
 
 struct code {

@@ -156,11 +156,13 @@ static const struct reason_row *reason_of(const struct wait_texts *w, uint32_t r
 							      : NULL;
 }
 
-uint32_t wait_texts_polled(const struct wait_texts *w, uint32_t reason)
+enum idle_polls wait_texts_polls(const struct wait_texts *w, uint32_t reason)
 {
 	const struct reason_row *row = reason_of(w, reason);
 
-	return row ? row->polled : 0;
+	if (!row || strcmp(row->kind, "poll") != 0)
+		return POLLS_NOTHING;
+	return row->polled > 1 ? POLLS_MANY : POLLS_ONE;
 }
 
 int wait_texts_is_gil(const struct wait_texts *w, uint32_t reason)

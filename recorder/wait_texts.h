@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "recorder/idle_places.h"
 #include "recorder/trace_writer.h"
 
 struct trace_store;
@@ -22,8 +23,8 @@ void wait_texts_free(struct wait_texts *w);
 /* Its numbers, given out when it is new. 0: there is none, or there are too many. */
 uint32_t wait_texts_reason(struct wait_texts *w, const struct wait_about *about);
 uint32_t wait_texts_native(struct wait_texts *w, const struct wait_about *about);
-/* How many descriptors that reason waits for at once. */
-uint32_t wait_texts_polled(const struct wait_texts *w, uint32_t reason);
+/* Whether that reason polls descriptors, and how many. */
+enum idle_polls wait_texts_polls(const struct wait_texts *w, uint32_t reason);
 /* bool: it is an interpreter's lock */
 int wait_texts_is_gil(const struct wait_texts *w, uint32_t reason);
 
