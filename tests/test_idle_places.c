@@ -62,7 +62,7 @@ END_TEST
 /* The loop has one socket; its handler runs a child, and reads what that prints. */
 START_TEST(a_loop_of_one_descriptor_is_known_by_its_turns)
 {
-	unsigned turn;
+	uint64_t turn;
 
 	ck_assert(!take(2, 10, POLLS_ONE));
 	ck_assert(take(4, 40, POLLS_MANY));
