@@ -14,8 +14,7 @@
 #define SETTLE_NS (50 * NS_PER_MS)
 /* When too many questions are under way. */
 #define MORE_NS (20 * NS_PER_MS)
-/* An answer takes some 100 us of CPU: at most so often for all threads of one loss after another.
- */
+/* An answer takes some 100 us of CPU: not more often than this, also where losses go on. */
 #define AGAIN_NS (5 * NS_PER_S)
 
 /* As the target knows it; 0: its state is known, or can't be asked for. */

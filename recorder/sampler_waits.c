@@ -15,7 +15,7 @@
 
 /*
  * At a low rate, few short waits are seen while they last, and can be asked about. To ask costs as
- * much as ten looks, so it is done some times for each place: twice the same is known from then on.
+ * much as ten looks, so each place is asked about so many times; what was found twice is known.
  */
 #define EARLY_ASKS   40
 #define EARLY_ASK_NS (10 * NS_PER_S)
